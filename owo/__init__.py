@@ -1,0 +1,81 @@
+"""Online-within-online meta-learning: many small related streams, each learned from what all had in common.
+
+>>> import owo
+>>> learner = owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), owo.DualAveraging(0.1), update="task")
+
+``losses``, ``laws`` and ``streams`` hold the parts, ``hindsight`` what was possible, ``checks`` tests for parts of your
+own.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from owo.laws import (
+    AdaptiveNorm,
+    Ball,
+    CoinBetting,
+    DualAveraging,
+    Frozen,
+    GrowingFTRL,
+    Implicit,
+    InverseSqrt,
+    law,
+)
+from owo.ledger import Certificate, CertificateViolation, Ledger
+from owo.losses import (
+    Absolute,
+    EpsilonInsensitive,
+    Hinge,
+    Huber,
+    Logistic,
+    Pinball,
+    Squared,
+    SquaredHinge,
+    loss,
+)
+from owo.online import OnlineWithinOnline
+from owo.streams import Block, Task
+
+__version__ = "0.1.0"
+
+_LATER = ("checks", "hindsight", "plotting", "reference", "streams")
+
+__all__ = [
+    "Absolute",
+    "AdaptiveNorm",
+    "Ball",
+    "Block",
+    "Certificate",
+    "CertificateViolation",
+    "CoinBetting",
+    "DualAveraging",
+    "EpsilonInsensitive",
+    "Frozen",
+    "GrowingFTRL",
+    "Hinge",
+    "Huber",
+    "Implicit",
+    "InverseSqrt",
+    "Ledger",
+    "Logistic",
+    "OnlineWithinOnline",
+    "Pinball",
+    "Squared",
+    "SquaredHinge",
+    "Task",
+    "law",
+    "loss",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the heavier modules on first use, so that ``import owo`` stays quick."""
+    if name in _LATER:
+        return importlib.import_module(f"owo.{name}")
+    raise AttributeError(f"module 'owo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LATER])

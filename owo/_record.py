@@ -1,0 +1,346 @@
+"""Everything that talks to numba: records with compiled methods, and cached kernels.
+
+A *record* is an immutable ``NamedTuple`` of numbers with methods. ``@record`` gives the class a numba
+type of its own, so that a kernel may say ``loss.value(p, y)`` and be specialised on the loss it was
+handed; the very same method runs as plain Python outside a kernel. A record class may live in any file
+or notebook; nothing has to be registered anywhere else.
+
+A *kernel* is a compiled function whose machine code is kept on disk. The file it is kept in is named after
+a digest of everything the code depends on, so an edit is a miss, never a stale hit; a damaged file is a miss
+too; and processes that compile at the same time cannot disturb each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import inspect
+import logging
+import math
+import numbers
+import os
+import pathlib
+import pickle
+import tempfile
+import types as pytypes
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numba.core import caching, types
+from numba.core.datamodel import models, register_default
+from numba.cpython.unsafe.tuple import tuple_setitem
+from numba.extending import overload, overload_method, register_jitable, typeof_impl
+
+log = logging.getLogger("owo")
+
+Class = TypeVar("Class", bound=type)
+
+STRICT = os.environ.get("OWO_STRICT", "") not in ("", "0")
+"""With ``OWO_STRICT=1`` dot products are summed in plain order: slower, the same bits on every machine."""
+
+
+# --------------------------------------------------------------------------------------------------- records
+
+
+def record(cls: Class) -> Class:
+    """Turn a ``NamedTuple`` class into a record whose methods also run inside kernels.
+
+    Fields annotated ``float`` are converted on construction, and ``check(self)``, if the class has it, is
+    called to refuse bad values. Two records are equal when their class and their fields are, and a record
+    is always true (an empty tuple would not be).
+
+    Every method whose name has no leading underscore can be called from a kernel, so it must be written in
+    the part of Python that numba compiles: scalars, tuples, ``math``. Exceptions: properties, ``check``,
+    ``bound`` and ``expression``, which stay in Python.
+    """
+    build, fields = cls.__new__, cls._fields  # type: ignore[attr-defined]
+    floats = {
+        n for n, kind in cls.__annotations__.items() if getattr(kind, "__forward_arg__", kind) in (float, "float")
+    }
+
+    def new(klass: Any, *args: Any, **kwargs: Any) -> Any:
+        made = build(klass, *args, **kwargs)
+        values = [_number(cls, n, v) if n in floats else v for n, v in zip(fields, made, strict=True)]
+        made = tuple.__new__(klass, values)
+        if hasattr(made, "check"):
+            made.check()
+        return made
+
+    cls.__new__ = new  # type: ignore[method-assign, assignment]
+    cls._make = classmethod(lambda klass, values: klass(*values))  # type: ignore[attr-defined]
+    cls.__eq__ = lambda self, other: type(self) is type(other) and tuple.__eq__(self, other)  # type: ignore[method-assign, assignment]
+    cls.__ne__ = lambda self, other: not self == other  # type: ignore[method-assign, assignment]
+    cls.__hash__ = lambda self: hash((type(self), *self))  # type: ignore[method-assign, assignment]
+    cls.__bool__ = lambda self: True  # type: ignore[attr-defined]
+    typeof_impl.register(cls)(_typeof_record)
+    _records.add(cls)
+    for name, value in vars(cls).items():
+        if isinstance(value, pytypes.FunctionType) and not name.startswith("_") and name not in _PYTHON_ONLY:
+            _publish(name, value)
+    return cls
+
+
+_PYTHON_ONLY = {"check", "bound", "expression"}
+
+
+def _number(cls: type, name: str, value: object) -> float:
+    if isinstance(value, (numbers.Real, np.bool_)) and not isinstance(value, bool) and not math.isnan(value):
+        return float(value)
+    raise ValueError(f"{cls.__name__}({name}={value!r}): {name} must be a real number; pass a float such as 1.0")
+
+
+def require(holds: bool, record: Any, field: str, needed: str) -> None:
+    """Raise the ``ValueError`` of a bad field: what came, what was needed."""
+    if not holds:
+        name = type(record).__name__
+        raise ValueError(f"{name}({field}={getattr(record, field)!r}): {field} must be {needed}")
+
+
+def is_record(value: Any) -> bool:
+    """Whether a value is an instance of a class made with ``@record`` (or ``@loss``, ``@law``)."""
+    return isinstance(value, tuple) and type(value) in _records
+
+
+class RecordType(types.NamedTuple):
+    """The numba type of one record class with fields of given numba types."""
+
+    def __init__(self, field_types: tuple[types.Type, ...], cls: type) -> None:
+        super().__init__(field_types, cls)
+        self.label = f"{cls.__module__}.{cls.__qualname__}.{fingerprint(cls)}"
+        self.name = f"{self.label}({', '.join(map(str, field_types))})"
+        _known[self.label] = cls
+
+    @property
+    def key(self) -> tuple[str, tuple[types.Type, ...]]:
+        """Class and code, but not the class object: equal in every process that has the same code."""
+        return self.label, self.types
+
+    def __bool__(self) -> bool:
+        """Numba asks whether the receiver of a method is there; a record without fields is."""
+        return True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self.label, self.instance_class.__module__, self.types)
+
+
+register_default(RecordType)(models.TupleModel)
+
+_known: dict[str, type] = {}
+_records: set[type] = set()
+_published: set[str] = set()
+
+
+def _typeof_record(value: Any, _context: object) -> RecordType:
+    return RecordType(tuple(numba.typeof(v) for v in value), type(value))
+
+
+def _restore(label: str, module: str, field_types: tuple[types.Type, ...]) -> RecordType:
+    if label not in _known:
+        importlib.import_module(module)
+    return RecordType(field_types, _known[label])
+
+
+def _publish(name: str, example: pytypes.FunctionType) -> None:
+    """Let kernels call the method ``name`` of any record: the class's own Python function is compiled.
+
+    Numba folds the call's arguments by the signature of ``implementation``, hence the borrowed one.
+    """
+    if name in _published:
+        return
+    _published.add(name)
+
+    def implementation(self: RecordType, *_args: types.Type) -> Callable[..., Any] | None:
+        return getattr(self.instance_class, name, None)
+
+    signature = inspect.signature(example)
+    parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    implementation.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    overload_method(RecordType, name, strict=False)(implementation)
+
+
+# ---------------------------------------------------------------------------------------------- fingerprints
+
+
+def fingerprint(cls: type) -> str:
+    """Digest of the code of a record class, of all it calls, and of the sources it is compiled with."""
+    digest = hashlib.sha256(_package_digest())
+    seen: set[int] = set()
+    for name, value in sorted(vars(cls).items()):
+        if isinstance(value, pytypes.FunctionType) and not name.startswith("_"):
+            _digest_function(digest, value, seen)
+    return digest.hexdigest()[:16]
+
+
+def _digest_function(digest: Any, function: Any, seen: set[int]) -> None:
+    function = getattr(function, "py_func", function)
+    if id(function) in seen:
+        return
+    seen.add(id(function))
+    outer = {n: c.cell_contents for n, c in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)}
+    names = _digest_code(digest, function.__code__) + list(outer)
+    for name in names:
+        value = outer.get(name, function.__globals__.get(name))
+        if isinstance(value, pytypes.FunctionType) or hasattr(value, "py_func"):
+            _digest_function(digest, value, seen)
+        elif isinstance(value, pytypes.ModuleType):
+            _digest_members(digest, value, names, seen)
+        else:
+            digest.update(f"{name}={value!r}".encode())
+
+
+def _digest_members(digest: Any, module: pytypes.ModuleType, names: list[str], seen: set[int]) -> None:
+    """``module.helper(...)`` in a method: the helper's code counts when it is plain Python."""
+    for name in names:
+        value = getattr(module, name, None)
+        if isinstance(value, pytypes.FunctionType) or hasattr(value, "py_func"):
+            _digest_function(digest, value, seen)
+
+
+def _digest_code(digest: Any, code: pytypes.CodeType) -> list[str]:
+    digest.update(code.co_code)
+    names = list(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, pytypes.CodeType):
+            names += _digest_code(digest, constant)
+        else:
+            digest.update(repr(constant).encode())
+    digest.update(repr((code.co_names, code.co_varnames)).encode())
+    return names
+
+
+def _package_digest() -> bytes:
+    if not _package:
+        digest = hashlib.sha256(f"{np.__version__} {numba.__version__} strict={STRICT}".encode())
+        for name in ("_record", "kernels", "laws", "losses"):  # what kernels of other files are built from
+            digest.update(pathlib.Path(__file__).with_name(f"{name}.py").read_bytes())
+        _package.append(digest.digest())
+    return _package[0]
+
+
+_package: list[bytes] = []
+
+
+# --------------------------------------------------------------------------------------------------- kernels
+
+_FAST = set() if STRICT else {"reassoc", "contract", "nsz", "arcp"}
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """A plain scalar function that record methods may call, in kernels and in Python alike."""
+    return register_jitable(error_model="numpy")(function)
+
+
+def part(function: Callable[..., Any]) -> Any:
+    """A piece of a kernel, inlined where it is called; it must not allocate. Arithmetic as written."""
+    return numba.njit(error_model="numpy", forceinline=True, _nrt=False)(function)
+
+
+def fast_part(function: Callable[..., Any]) -> Any:
+    """As ``part``, but sums may be reordered (for dot products; NaN and inf keep their meaning)."""
+    return numba.njit(error_model="numpy", forceinline=True, _nrt=False, fastmath=_FAST or False)(function)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile on first call, keep the machine code on disk, release the GIL. Arithmetic as written."""
+    return _cached(numba.njit(error_model="numpy", nogil=True)(function), function)
+
+
+def lean_kernel(function: Callable[..., Any]) -> Any:
+    """As ``kernel``, for code that allocates nothing: array views are not reference-counted (up to twice as fast)."""
+    return _cached(numba.njit(error_model="numpy", nogil=True, _nrt=False)(function), function)
+
+
+def _cached(compiled: Any, function: Callable[..., Any]) -> Any:
+    if hasattr(compiled, "enable_caching"):  # not so under NUMBA_DISABLE_JIT
+        try:
+            compiled._cache = _KernelCache(function)
+        except (RuntimeError, OSError) as error:  # no folder can be written
+            log.info("no cache folder for %s: it compiles anew in every process (%s)", function.__name__, error)
+    return compiled
+
+
+class _KernelCache(caching.FunctionCache):
+    """numba's cache, with a store that has no index to race for and checks what it reads."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        source = pathlib.Path(function.__code__.co_filename)
+        digest = hashlib.sha256(_package_digest() + (source.read_bytes() if source.is_file() else b"")).hexdigest()
+        self._cache_file = _Store(pathlib.Path(self._cache_path), self._impl.filename_base, digest[:12])
+
+    def _load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super()._load_overload(sig, target_context)
+        except Exception as error:  # whatever is wrong with a cached file, compiling anew is right
+            log.info("cached code of %s is unusable, compiling anew: %r", self._name, error)
+            return None
+
+    def _save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super()._save_overload(sig, data)
+        except (OSError, pickle.PicklingError) as error:
+            log.info("compiled code of %s was not kept: %r", self._name, error)
+
+
+class _Store:
+    """One file for each compiled signature: 32 bytes of SHA-256, then the code.
+
+    ``edition`` stands for the sources the kernel is built from, and is part of the files' names: those of another
+    edition are never read, and are removed when a new one is written.
+    """
+
+    def __init__(self, folder: pathlib.Path, stem: str, edition: str) -> None:
+        self.folder, self.stem, self.edition = folder, stem, edition
+
+    def _path(self, key: Any) -> pathlib.Path:
+        name = hashlib.sha256(repr(key).encode()).hexdigest()[:24]
+        return self.folder / f"{self.stem}.{self.edition}.{name}.nbc"
+
+    def load(self, key: Any) -> Any:
+        try:
+            content = self._path(key).read_bytes()
+        except OSError:
+            return None
+        digest, code = content[:32], content[32:]
+        return pickle.loads(code) if hashlib.sha256(code).digest() == digest else None  # numba's own format
+
+    def save(self, key: Any, data: Any) -> None:
+        code = caching.dumps(data)
+        path = self._path(key)
+        handle, scratch = tempfile.mkstemp(dir=self.folder, prefix=path.name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(code).digest() + code)
+        os.replace(scratch, path)
+        for old in self.folder.glob(f"{self.stem}.*.nbc"):
+            if old.name.split(".")[-3] != self.edition:
+                with contextlib.suppress(OSError):
+                    old.unlink()
+
+    def flush(self) -> None:
+        for path in self.folder.glob(f"{self.stem}.{self.edition}.*.nbc"):
+            path.unlink(missing_ok=True)
+
+
+# ------------------------------------------------------------------------------------ law states as array rows
+
+
+def as_state(template: tuple[float, ...], row: np.ndarray) -> tuple[float, ...]:
+    """Read a law's state, a tuple shaped like ``template``, from the first entries of a row."""
+    return tuple(row[: len(template)].tolist())
+
+
+@overload(as_state, strict=False)
+def _as_state(template: types.Type, row: types.Type) -> Callable[..., Any]:
+    if not len(template):
+        return lambda template, row: template
+
+    def implementation(template, row):  # type: ignore[no-untyped-def]
+        state = template
+        for k in range(len(template)):
+            state = tuple_setitem(state, k, row[k])
+        return state
+
+    return implementation

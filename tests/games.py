@@ -1,0 +1,55 @@
+"""Generated streams and learners for the tests: every loss, every law, hostile orders and scales."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import owo
+from owo.streams import Block
+
+REGRESSION = (owo.Absolute(), owo.EpsilonInsensitive(0.2), owo.Pinball(0.3), owo.Huber(0.7), owo.Squared())
+CLASSIFICATION = (owo.Hinge(), owo.SquaredHinge(), owo.Logistic())
+LOSSES = REGRESSION + CLASSIFICATION
+ACROSS = (
+    owo.Frozen(),
+    owo.DualAveraging(0.1),
+    owo.GrowingFTRL(2.0),
+    owo.InverseSqrt(0.3),
+    owo.AdaptiveNorm(1.0),
+    owo.CoinBetting(),
+    owo.Ball(owo.DualAveraging(0.5), 0.7),
+)
+WITHIN = (*ACROSS, owo.Implicit(0.5))
+ORDERS = ("random", "sorted", "repeated", "alternating", "adversarial")
+
+
+def name(record: object) -> str:
+    return type(record).__name__
+
+
+def stream(rng: np.random.Generator, loss: object, lengths: list[int], d: int, scale: float, order: str) -> Block:
+    """A block of contiguous tasks whose rows have norms up to ``scale`` and come in a hostile order."""
+    centre = rng.normal(size=d) / scale
+    rows, labels = [], []
+    for n in lengths:
+        X = rng.normal(size=(n, d))
+        X *= scale / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), 1e-9)
+        if order == "repeated":
+            X[:] = X[0]
+        u = centre + 0.3 * rng.normal(size=d) / scale
+        p = X @ u + 0.2 * rng.normal(size=n)
+        y = np.where(p > 0, 1.0, -1.0) if loss in CLASSIFICATION else p
+        if order == "sorted":
+            at = np.argsort(p)
+            X, y = X[at], y[at]
+        elif order == "alternating":
+            X *= np.where(np.arange(n) % 2, 1.0, -1.0)[:, None]
+        elif order == "adversarial":
+            # the label far on the other side of where a learner that trusts the past would go
+            y = np.where(np.arange(n) % 2, 1.0, -1.0) * (1.0 if loss in CLASSIFICATION else 5.0)
+            X = np.sort(X, axis=0)
+        rows.append(X)
+        labels.append(y)
+    keys = tuple(range(len(lengths)))
+    task = np.repeat(np.arange(len(lengths)), lengths)
+    return Block(np.concatenate(rows), np.concatenate(labels), task, None, keys)

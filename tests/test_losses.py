@@ -1,0 +1,195 @@
+"""The losses obey the laws that certificates rest on, and a loss that does not is caught."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import cvxpy
+import numpy as np
+import pytest
+from games import LOSSES, name
+from scipy.optimize import minimize_scalar
+
+import owo
+from owo.checks import ContractError, check_loss
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, owo.EpsilonInsensitive(0.0), owo.Pinball(0.99), owo.Huber(1e-3)], ids=repr)
+def test_every_loss_keeps_the_contract(loss):
+    check_loss(loss)
+    check_loss(loss, seed=1)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=name)
+@pytest.mark.parametrize("step", [0.1, 1.0, 20.0])
+def test_prox_is_the_minimiser_found_by_search(loss, step):
+    for y in (-1.0, 1.0):
+        for p in (-3.0, -0.5, 0.9, 1.0, 4.0):
+            objective = lambda z, p=p, y=y: loss.value(z, y) + (z - p) ** 2 / (2 * step)  # noqa: E731
+            found = minimize_scalar(objective, bounds=(p - 40, p + 40), method="bounded", options={"xatol": 1e-10})
+            z = loss.prox(p, y, step)
+            assert objective(z) <= found.fun + 1e-12 * (1 + abs(found.fun))
+            assert abs(z - found.x) < 1e-4 * (1 + step)  # the search sees only the objective: half its digits
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=name)
+def test_conjugate_is_the_supremum_over_a_grid(loss):
+    grid = np.linspace(-60, 60, 240001)
+    for y in (-1.0, 1.0):
+        values = np.array([loss.value(p, y) for p in grid.tolist()])
+        for s in (-0.69, -0.25, 0.0, 0.25, 0.69):
+            dual = loss.conjugate(s, y)
+            supremum = float(np.max(s * grid - values))
+            if math.isinf(dual):
+                assert supremum > 5  # grows without end as the grid does
+            else:
+                assert supremum <= dual + 1e-12 * (1 + abs(dual))
+                assert supremum >= dual - 1e-6  # the grid's spacing squared, times the curvature
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=name)
+def test_expression_minimises_to_the_same_value(loss):
+    rng = np.random.default_rng(3)
+    y = np.where(rng.normal(size=9) > 0, 1.0, -1.0)
+    p = cvxpy.Variable(9)
+    target = rng.normal(size=9)
+    problem = cvxpy.Problem(cvxpy.Minimize(cvxpy.sum(loss.expression(p, y)) + 0.5 * cvxpy.sum_squares(p - target)))
+    problem.solve(solver=cvxpy.CLARABEL)
+    ours = [loss.prox(t, label, 1.0) for t, label in zip(target.tolist(), y.tolist(), strict=True)]
+    assert np.allclose(p.value, ours, atol=1e-4)  # the solver's own tolerance
+
+
+def test_known_values():
+    assert owo.Absolute().value(2.0, 5.0) == 3.0
+    assert owo.Pinball(0.9).value(0.0, 1.0) == pytest.approx(0.9)
+    assert owo.Pinball(0.9).value(1.0, 0.0) == pytest.approx(0.1)
+    assert owo.Hinge().value(0.0, 1.0) == 1.0
+    assert owo.Logistic().value(0.0, -1.0) == pytest.approx(math.log(2))
+    assert owo.Huber(2.0).value(5.0, 0.0) == pytest.approx(8.0)
+    assert owo.Logistic().value(1e300, -1.0) == 1e300
+    assert owo.Logistic().value(1e300, 1.0) == 0.0
+
+
+def test_logistic_prox_from_one_end_of_the_range_to_the_other():
+    loss = owo.Logistic()
+    for step in 10.0 ** np.arange(-12, 13, 3):
+        for p in [0.0, *(sign * 10.0**k for sign in (-1, 1) for k in range(-6, 9, 2))]:
+            z = loss.prox(p, 1.0, float(step))
+            residual = z - p + step * loss.subgradient(z, 1.0)
+            assert abs(residual) <= 4e-16 * (abs(z) + abs(p) + 4 * step)  # a few roundings of the terms
+
+
+@owo.loss
+class WrongSlope(NamedTuple):
+    def value(self, p, y):
+        return abs(p - y)
+
+    def subgradient(self, p, y):
+        return 0.5 if p > y else -0.5
+
+    def conjugate(self, s, y):
+        return s * y if abs(s) <= 1 else math.inf
+
+    def prox(self, p, y, step):
+        return p - step if p - y > step else p + step if p - y < -step else y
+
+
+@owo.loss
+class WrongConjugate(NamedTuple):
+    def value(self, p, y):
+        return 0.5 * (p - y) * (p - y)
+
+    def subgradient(self, p, y):
+        return p - y
+
+    def conjugate(self, s, y):
+        return s * y + s * s
+
+    def prox(self, p, y, step):
+        return (p + step * y) / (1.0 + step)
+
+
+@owo.loss
+class WrongProx(NamedTuple):
+    def value(self, p, y):
+        return 0.5 * (p - y) * (p - y)
+
+    def subgradient(self, p, y):
+        return p - y
+
+    def conjugate(self, s, y):
+        return s * y + 0.5 * s * s
+
+    def prox(self, p, y, step):
+        return (p + step * y) / (1.0 + 2.0 * step)
+
+
+@owo.loss
+class WrongLipschitz(NamedTuple):
+    lipschitz = 0.5
+
+    def value(self, p, y):
+        return abs(p - y)
+
+    def subgradient(self, p, y):
+        return 1.0 if p > y else -1.0 if p < y else 0.0
+
+    def conjugate(self, s, y):
+        return s * y if abs(s) <= 1 else math.inf
+
+    def prox(self, p, y, step):
+        return p - step if p - y > step else p + step if p - y < -step else y
+
+
+@pytest.mark.parametrize(
+    ("loss", "property_"),
+    [
+        (WrongSlope(), "Fenchel|value\\(z\\)"),
+        (WrongConjugate(), "Fenchel"),
+        (WrongProx(), "prox"),
+        (WrongLipschitz(), "lipschitz"),
+    ],
+    ids=name,
+)
+def test_a_wrong_loss_is_caught_and_the_broken_property_named(loss, property_):
+    with pytest.raises(ContractError, match=property_):
+        check_loss(loss)
+
+
+def test_an_incomplete_loss_is_refused_when_it_is_defined():
+    with pytest.raises(TypeError, match="prox"):
+
+        @owo.loss
+        class Incomplete(NamedTuple):
+            def value(self, p, y):
+                return 0.0
+
+            def subgradient(self, p, y):
+                return 0.0
+
+            def conjugate(self, s, y):
+                return 0.0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: owo.Huber(0.0), "threshold must be finite and above 0"),
+        (lambda: owo.Huber(math.nan), "threshold must be a real number"),
+        (lambda: owo.Huber("1"), "threshold must be a real number"),
+        (lambda: owo.Pinball(1.0), "quantile must be strictly between 0 and 1"),
+        (lambda: owo.EpsilonInsensitive(-0.1), "width must be finite and at least 0"),
+        (lambda: owo.Huber(1.0)._replace(threshold=-1.0), "threshold must be finite and above 0"),
+    ],
+)
+def test_bad_parameters_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_records_are_values():
+    assert owo.Huber(1) == owo.Huber(1.0) and hash(owo.Huber(1)) == hash(owo.Huber(1.0))
+    assert isinstance(owo.Huber(1).threshold, float)
+    assert owo.Absolute() != owo.Hinge() and owo.Absolute() != () and bool(owo.Absolute())
+    assert repr(owo.Huber(0.5)) == "Huber(threshold=0.5)"
