@@ -1,0 +1,34 @@
+"""Streams of tasks: where data come in, and are checked, once.
+
+A stream is a ``Block``, a ``Task``, or an iterable of these or of pairs ``(X, y)``.
+"""
+
+import importlib
+from types import ModuleType
+
+from owo.streams.arrays import as_blocks, from_arrays, from_tasks
+from owo.streams.block import Block, Task
+from owo.streams.columns import from_csv, from_frame
+from owo.streams.encoding import Encoding
+from owo.streams.synthetic import Synthetic, Truth
+
+__all__ = [
+    "Block",
+    "Encoding",
+    "Synthetic",
+    "Task",
+    "Truth",
+    "as_blocks",
+    "datasets",
+    "from_arrays",
+    "from_csv",
+    "from_frame",
+    "from_tasks",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Load ``datasets`` on first use."""
+    if name == "datasets":
+        return importlib.import_module("owo.streams.datasets")
+    raise AttributeError(f"module 'owo.streams' has no attribute {name!r}")

@@ -1,0 +1,198 @@
+"""Features and labels on a common scale, fitted on the first tasks of a stream only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from owo.streams.block import Block
+from owo.streams.codes import numbered
+from owo.streams.points import Floats, as_points, as_rows, real, refuse_nonfinite
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Rows of norm 1 from standardised columns, and labels in standard deviations, or as signs.
+
+    A row x becomes ``z / |z|`` with ``z_j = (x_j - mean_j) / scale_j``, and a last entry 1 before the division if
+    ``intercept``. A label y becomes ``(y - centre) / width``; for classification +1 where ``y > centre``, else -1.
+    Make one with ``fit``, which looks at the first tasks of a stream and at nothing later.
+
+    Parameters
+    ----------
+    mean, scale : d numbers each, in the columns' units
+    intercept : whether a column of ones is added
+    centre, width : in units of y
+    classification : whether labels become signs
+    tasks : number of tasks it was fitted on
+
+    Examples
+    --------
+    >>> X, y, task = [[1990.0, 0.0], [2000.0, 1.0], [2010.0, 1.0]], [5.0, 7.0, 9.0], [0, 0, 1]
+    >>> encoding = Encoding.fit(X, y, task, fraction=1.0)
+    >>> encoding.mean, encoding.intercept, encoding.centre
+    ((2000.0, 0.0), True, 7.0)
+    >>> encoding.transform([[2000.0, 0.0]])
+    array([[0., 0., 1.]])
+    """
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    intercept: bool
+    centre: float
+    width: float
+    classification: bool
+    tasks: int
+
+    @classmethod
+    def fit(
+        cls,
+        X: Any,
+        y: ArrayLike,
+        task: ArrayLike | Sequence[Any],
+        fraction: float = 0.1,
+        *,
+        least: int = 10,
+        classification: bool = False,
+        intercept: bool | None = None,
+    ) -> Encoding:
+        """Take means and scales from the first tasks, in the order of their first rows.
+
+        In these, columns of 0 and 1, or of -1 and +1, keep mean 0 and scale 1; so does an intercept, a column of
+        ones. Other columns get their mean and standard deviation, constant ones scale 1. ``centre`` and ``width`` are
+        mean and standard deviation of y; for classification ``centre`` is the median, or between the two values of y.
+
+        Parameters
+        ----------
+        X : array (n, d)
+        y : array (n,)
+        task : (n,) ids of any kind
+        fraction : which part of the tasks is looked at, above 0, at most 1 (all: not online, for comparisons only)
+        least : the least number of tasks looked at, if there are as many
+        classification : turn labels into signs
+        intercept : add a column of ones; default: unless there is one
+
+        Raises
+        ------
+        ValueError, TypeError
+            As ``Block`` does for the rows looked at, or a ``fraction`` or ``least`` out of range.
+        """
+        if not 0.0 < fraction <= 1.0:
+            raise ValueError(f"fraction is {fraction}; needed a part of the tasks, above 0 and at most 1")
+        if least < 1:
+            raise ValueError(f"least is {least}; needed at least 1 task")
+        codes, keys = numbered(task, len(np.asarray(y)))
+        tasks = min(len(keys), max(least, math.ceil(fraction * len(keys))))
+        first = np.flatnonzero(codes < tasks)
+        rows, labels = _only(X, first, "X", len(codes)), _only(y, first, "y", len(codes))
+        rows, labels = as_points(rows, labels, f" of the first {tasks} tasks")
+        mean, scale = _standard(rows)
+        if intercept is None:
+            intercept = not np.any(np.all(rows == 1.0, axis=0))
+        centre, width = _standard_labels(labels, classification)
+        return cls(tuple(mean.tolist()), tuple(scale.tolist()), bool(intercept), centre, width, classification, tasks)
+
+    @property
+    def d(self) -> int:
+        """Number of features after encoding."""
+        return len(self.mean) + self.intercept
+
+    def transform(self, X: ArrayLike) -> Floats:
+        """Encoded rows (n, ``d``) of raw rows (n, d); every norm is 1, or 0 for a row of zeros without intercept."""
+        return self._rows(as_rows(X))
+
+    def _rows(self, rows: Floats) -> Floats:
+        if rows.shape[1] != len(self.mean):
+            raise ValueError(
+                f"X has {rows.shape[1]} columns; the encoding was fitted on {len(self.mean)}. Pass the same ones"
+            )
+        Z = np.ones((len(rows), self.d))
+        columns = Z[:, : len(self.mean)]
+        with np.errstate(over="ignore"):
+            np.subtract(rows, self.mean, out=columns)
+            columns /= self.scale
+        refuse_nonfinite(Z, "standardised X")
+        with np.errstate(over="ignore"):
+            squares = np.einsum("ij,ij->i", Z, Z)
+        odd = np.flatnonzero(~((squares > 1e-200) & (squares < 1e200)))  # squares that overflowed or vanished
+        if len(odd):
+            largest = np.max(np.abs(Z[odd]), axis=1, keepdims=True)
+            Z[odd] /= np.where(largest > 0.0, largest, 1.0)
+            squares[odd] = np.einsum("ij,ij->i", Z[odd], Z[odd])
+        Z /= np.sqrt(np.where(squares > 0.0, squares, 1.0))[:, None]
+        return Z
+
+    def target(self, y: ArrayLike) -> Floats:
+        """Encoded labels (n,)."""
+        labels = real(y, "y").astype(np.float64)
+        refuse_nonfinite(labels, "y")
+        if self.classification:
+            return np.where(labels > self.centre, 1.0, -1.0)
+        with np.errstate(over="ignore"):
+            return (labels - self.centre) / self.width
+
+    def original(self, predictions: ArrayLike) -> Floats:
+        """Predictions of a regression, back in units of y."""
+        if self.classification:
+            raise ValueError(
+                "this encoding is for classification, whose predictions have no units of y; take their sign"
+            )
+        return self.centre + self.width * np.asarray(predictions, dtype=np.float64)
+
+    def block(self, block: Block) -> Block:
+        """The block with rows and labels encoded; tasks stay as they are."""
+        labels = self.target(block.y)
+        refuse_nonfinite(labels, "standardised y")
+        return Block._of(self._rows(block.X), labels, block.task, block.ends, block.keys)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists, ready for JSON."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Encoding:
+        """The encoding that ``to_dict`` described. Raises ``ValueError`` if entries are missing or unknown."""
+        names = {field.name for field in fields(cls)}
+        if set(stored) != names:
+            raise ValueError(f"an encoding has entries {sorted(names)}; got {sorted(stored)}")
+        values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in stored.items()}
+        return cls(**values)
+
+
+def _only(values: Any, rows: NDArray[np.int64], name: str, n: int) -> Any:
+    """Some rows of anything array-like."""
+    if not hasattr(values, "dtype") or not hasattr(values, "__getitem__"):
+        values = real(values, name)
+    if len(values) != n:
+        raise ValueError(f"{name} has {len(values)} rows, task {n} ids; needed one id a row")
+    return values[rows]
+
+
+def _standard(rows: Floats) -> tuple[Floats, Floats]:
+    """Mean and scale of each column, (d,) each."""
+    indicator = np.all((rows == 0.0) | (rows == 1.0), axis=0) | np.all(np.abs(rows) == 1.0, axis=0)
+    mean, scale = _moments(rows)
+    return np.where(indicator, 0.0, mean), np.where(indicator, 1.0, scale)
+
+
+def _standard_labels(y: Floats, classification: bool) -> tuple[float, float]:
+    if not classification:
+        mean, scale = _moments(y)
+        return float(mean), float(scale)
+    values = np.unique(y)
+    return float(values.mean() if len(values) == 2 else np.median(y)), 1.0
+
+
+def _moments(values: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation down the rows; 1 for the deviation of what is constant."""
+    size = np.max(np.abs(values), axis=0)
+    unit = np.where(size > 0.0, size, 1.0)  # neither sums nor squares overflow
+    part = values / unit
+    constant = values.max(axis=0) == values.min(axis=0)
+    mean = np.where(constant, values[0], part.mean(axis=0) * unit)
+    return mean, np.where(constant, 1.0, part.std(axis=0) * unit)
