@@ -1,0 +1,348 @@
+"""Online within online: a stream of tasks, a learner inside each, a learner across them.
+
+The paper's bias instance (Denevi, Stamos, Ciliberto, Pontil, "Online-Within-Online Meta-Learning", NeurIPS 2019)
+is ``OnlineWithinOnline(loss, inner=GrowingFTRL(strength), outer=DualAveraging(step), update="task")``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from owo import kernels
+from owo.laws import CoinBetting, acts_across
+from owo.ledger import Ledger
+from owo.slots import Slots, aligned
+from owo.streams import Block, Task, as_blocks
+from owo.streams.points import as_points, as_rows
+
+Array = NDArray[np.float64]
+
+
+class OnlineWithinOnline:
+    """An online learner inside every task, around a bias that an online learner moves across tasks.
+
+    Inside task t, at its i-th point ``(x, y)``, the learner predicts ``<x, w>`` with ``w = theta - c_i q``, where
+    ``q`` is the sum of the task's subgradients so far and ``c_i`` follows the law ``inner``; it then pays
+    ``loss.value(<x, w>, y)``. The bias is ``theta = centre - C G``, where ``C`` follows the law ``outer``, and ``G`` is
+    the sum of the tasks' ``q``, taken when a task ends (``update="task"``), or of all subgradients, taken after
+    every point (``update="point"``, the aggressive variant).
+
+    Tasks may come one after another or interleaved point by point; every road (``run`` on any blocks, ``learn_one``)
+    leads to the same numbers. Each run can be held against a bound on its regret: ``learner.ledger``.
+
+    Parameters
+    ----------
+    loss : a record of ``owo.losses`` or one made with ``@owo.loss``
+    inner : the law inside tasks; default ``CoinBetting()``, which has no step size
+    outer : the law across tasks; default ``CoinBetting()``; ``Frozen()`` is independent task learning
+    update : ``"point"`` (default) or ``"task"``: when the bias moves
+    bias : array (d,), the centre of the outer law; default zeros
+
+    Raises
+    ------
+    TypeError
+        A part lacks a method, or ``outer`` is a law that cannot act across tasks.
+    ValueError
+        An unknown ``update``, a bias that is not a finite vector.
+
+    Examples
+    --------
+    >>> import numpy as np, owo
+    >>> rng = np.random.default_rng(0)
+    >>> tasks = [(X := rng.normal(size=(10, 3)), X @ (5 + rng.normal(size=3))) for _ in range(200)]
+    >>> learner = owo.OnlineWithinOnline(owo.Absolute())
+    >>> ledger = learner.run(tasks)
+    >>> bool(ledger.average_loss()[-1] < ledger.average_loss()[0] / 2)
+    True
+    """
+
+    def __init__(
+        self,
+        loss: Any,
+        inner: Any = None,
+        outer: Any = None,
+        update: Literal["task", "point"] = "point",
+        *,
+        bias: ArrayLike | None = None,
+    ) -> None:
+        self.loss = _having(loss, "loss", ("value", "subgradient", "conjugate", "prox"), "owo.Absolute()")
+        self.inner = _having(CoinBetting() if inner is None else inner, "inner", _LAW, "owo.GrowingFTRL(1.0)")
+        self.outer = _having(CoinBetting() if outer is None else outer, "outer", _LAW, "owo.DualAveraging(0.1)")
+        if not acts_across(self.outer):
+            raise TypeError(f"{outer!r} takes its gradients from the loss and works inside tasks only; "
+                            "use a law such as owo.DualAveraging(0.1) as outer")  # fmt: skip
+        if update not in ("task", "point"):
+            raise ValueError(f"update is {update!r}; it must be 'task' (bias moves when a task ends) or 'point'")
+        self.update = update
+        self.d: int | None = None
+        if bias is not None:
+            self._open(_vector(bias, "bias"))
+
+    def __repr__(self) -> str:
+        return f"OnlineWithinOnline({self.loss!r}, inner={self.inner!r}, outer={self.outer!r}, update={self.update!r})"
+
+    def _open(self, centre: Array) -> None:
+        """Set up all state, once the dimension is known."""
+        self.d = len(centre)
+        self.centre = _aligned_copy(centre)
+        self._total = aligned(self.d)
+        self._theta = _aligned_copy(centre)
+        self._meta = np.array(self.outer.start(), dtype=np.float64)
+        self._tally = np.zeros(len(kernels.ACCOUNT))
+        self._clock = np.zeros(3, dtype=np.int64)
+        self._slots = Slots(self.d, self.inner)
+        self.ledger = Ledger(self.inner, self.outer, self.update, centre, repr(self))
+
+    # ------------------------------------------------------------------------------------------------ the state
+
+    @property
+    def bias(self) -> Array:
+        """The meta-parameter theta as it stands, array (d,)."""
+        if self.d is None:
+            raise ValueError("the bias has no dimension before any data: call run or learn_one first, or pass bias=")
+        if self.update == "task":
+            return self._theta.copy()
+        return self.centre - self._reach(self.outer, self._meta) * self._total
+
+    @property
+    def open_tasks(self) -> list[Hashable]:
+        """Keys of the tasks that have begun and not ended."""
+        return [] if self.d is None else list(self._slots.keys)
+
+    def weights(self, task: Hashable = None) -> Array:
+        """The weight vector (d,) the next prediction in an open ``task`` would use; the bias for any other."""
+        w = self.bias
+        if task is not None and task in self._slots.keys:
+            j = self._slots.keys[task]
+            slots = self._slots.arrays
+            w -= self._reach(self.inner, slots.states[j]) * slots.sums[j]
+        return w
+
+    @staticmethod
+    def _reach(law: Any, row: Array) -> float:
+        state = tuple(row[: len(law.start())].tolist())
+        return float(law.scale(state) * law.shrink(state))
+
+    # ------------------------------------------------------------------------------------------------- streaming
+
+    def run(
+        self,
+        stream: Block | Task | Iterable[Any],
+        *,
+        points: bool = False,
+        path_every: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Ledger:
+        """Learn from a stream; each block of it in one compiled call.
+
+        Parameters
+        ----------
+        stream : ``Block``, ``Task``, or an iterable of these or of pairs ``(X, y)``, each pair a task
+        points : keep the loss, prediction and label of every point in ``ledger.points``
+        path_every : keep the bias in ``ledger.path`` after every so many tasks (0: never)
+        progress : called after each block with the numbers of points and of tasks ended so far
+
+        Returns
+        -------
+        Ledger
+            The learner's own ledger, with everything it has seen since it was made.
+
+        Raises
+        ------
+        ValueError, TypeError
+            From data that cannot be used; the block they are in leaves no trace, blocks before it stay learned.
+        FloatingPointError
+            A loss or gradient overflowed (steps too large, data unscaled); likewise without a trace.
+        """
+        if path_every < 0 or path_every != int(path_every):
+            raise ValueError(f"path_every is {path_every}; it must be a whole number of tasks, or 0 for never")
+        empty = True
+        for block in as_blocks(stream):
+            empty = False
+            written = self._learn(block, int(path_every))
+            if points:
+                keys = [block.keys[code] for code in block.task.tolist()]
+                self.ledger.add_points(written.losses, written.predictions, block.y, keys)
+            if progress is not None:
+                progress(int(self._clock[kernels.POINTS]), int(self._clock[kernels.ENDED]))
+        if empty:
+            raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
+        return self.ledger
+
+    def learn_one(self, x: ArrayLike, y: float, task: Hashable) -> float:
+        """Predict for ``x`` (d,), suffer the loss against ``y``, learn; returns the prediction that was made.
+
+        ``task`` may be any hashable; a key that is not open begins a task. See ``end_task``.
+        """
+        if np.ndim(x) != 1:
+            raise ValueError(f"x has shape {np.shape(x)}; learn_one takes one point (d,). Use run for many")
+        if np.ndim(y) != 0:
+            raise ValueError(f"y has shape {np.shape(y)}; learn_one takes one label. Use run for many")
+        X, label = as_points(np.asarray(x)[None, :], np.asarray(y)[None])
+        self._accept(X, label, lambda row: task)
+        slot = self._slots.keys.get(task)
+        taken = self._slots.take(1) if slot is None else []
+        rows = np.array(taken if slot is None else [slot])
+        written = self._stream(X, label, rows, _NO, rows, taken, 0, 0, lambda row: task)
+        self._slots.keys[task] = int(rows[0])
+        return float(written.predictions[0])
+
+    def end_task(self, task: Hashable) -> None:
+        """End an open task: with ``update="task"`` the bias now learns from it. The task's sums are forgotten.
+
+        Raises ``KeyError`` if the task is not open.
+        """
+        if self.d is None or task not in self._slots.keys:
+            some = ", ".join(map(repr, self.open_tasks[:5])) or "none"
+            raise KeyError(f"task {task!r} is not open, so it cannot end; open now: {some}")
+        written = _room(0, 1, 0, self.d)
+        kernels.end_one(
+            self.inner, self.outer, self.update == "point", self._slots.keys[task], self._across(), self._slots.arrays,
+            self._clock, written, 0,
+        )  # fmt: skip
+        self._slots.release(task)
+        self.ledger.append((task,), (0,), written, np.empty((0, 1)))
+
+    # ------------------------------------------------------------------------------------------------ predicting
+
+    def predict_one(self, x: ArrayLike, task: Hashable = None) -> float:
+        """The prediction ``<x, w>`` for one point (d,) of an open task, or of a new one (then w is the bias)."""
+        return float(self.predict(np.atleast_2d(x), task)[0])
+
+    def predict(self, X: ArrayLike, task: Hashable = None, *, weights: ArrayLike | None = None) -> Array:
+        """Predictions (n,) for rows ``X`` (n, d) with given ``weights`` (d,), or with those of ``task`` as they stand.
+
+        Before any data the weights are zero, whatever d.
+        """
+        rows = as_rows(X)
+        if weights is not None:
+            w = _vector(weights, "weights")
+        else:
+            w = np.zeros(rows.shape[1]) if self.d is None else self.weights(task)
+        self._same_width(rows.shape[1], len(w))
+        return rows @ w
+
+    def adapt(self, X: ArrayLike, y: ArrayLike, *, average: bool = False) -> Array:
+        """Weights (d,) after one online pass over a new task; nothing of the learner changes.
+
+        ``X`` (n, d), ``y`` (n,). With ``average`` the mean of the n iterates that predicted, the one that carries
+        the statistical guarantee (online-to-batch), else the last iterate, which ``learn_one`` would use next.
+        """
+        rows = as_rows(X)
+        bias = np.zeros(rows.shape[1]) if self.d is None else self.bias
+        alone = OnlineWithinOnline(self.loss, self.inner, self.outer, "task", bias=bias)
+        if not average:
+            labels = np.atleast_1d(np.asarray(y))
+            alone._learn(Block(rows, labels, np.zeros(len(rows), np.int64), np.zeros(len(rows), bool), ("new",)), 0)
+            return alone.weights("new")
+        mean = np.zeros_like(bias)
+        for x, label in zip(rows, np.asarray(y), strict=True):
+            mean += alone.weights("new")
+            alone.learn_one(x, label, "new")
+        return mean / len(rows)
+
+    # ----------------------------------------------------------------------------------------------- one block
+
+    def _learn(self, block: Block, stride: int) -> kernels.Written:
+        """Learn a block in one compiled call, or leave everything as it was."""
+        key_of = lambda row: block.keys[block.task[row]]  # noqa: E731
+        self._accept(block.X, block.y, key_of)
+        slots, taken = self._slots.assign(block)
+        closing = block.task[block.ends]
+        ended = int(self._clock[kernels.ENDED])
+        times = np.arange(ended // stride + 1, (ended + len(closing)) // stride + 1) * stride if stride else ()
+        at = np.array(times, dtype=np.float64)
+        touched = np.unique(slots)
+        written = self._stream(
+            block.X, block.y, slots[block.task], block.ends, touched, taken, len(closing), len(at), key_of, stride
+        )
+        self._slots.settle(block, slots, taken)
+        self.ledger.append(block.keys, closing, written, at[:, None])
+        return written
+
+    def _stream(
+        self, X: Array, y: Array, slots: Any, ends: Any, touched: Any, taken: list[int], n_ended: int, n_path: int,
+        key_of: Callable[[int], Hashable], stride: int = 0,
+    ) -> kernels.Written:  # fmt: skip
+        """Run the kernel; if a point overflows, put back all it may have changed and raise."""
+        across = self._across()
+        saved = self._slots.save(touched)
+        before = [array.copy() for array in (*across, self._clock)]
+        written = _room(len(y), n_ended, n_path, X.shape[1])
+        done = kernels.run(
+            self.loss, self.inner, self.outer, self.update == "point", X, y, slots, ends, across, self._slots.arrays,
+            self._clock, written, stride,
+        )  # fmt: skip
+        if done < len(y):
+            self._slots.restore(touched, saved, taken)
+            for array, old in zip((*across, self._clock), before, strict=True):
+                array[...] = old
+            raise FloatingPointError(
+                f"loss or gradient overflowed at row {done} (task {key_of(done)!r}), so nothing of this block was "
+                f"learned. Scale the features, or take smaller steps than {self.inner!r} and {self.outer!r}"
+            )
+        return written
+
+    def _across(self) -> kernels.Across:
+        play = self._theta if self.update == "task" else self.centre
+        return kernels.Across(self.centre, self._total, play, self._meta, self._tally)
+
+    def _accept(self, X: Array, y: Array, key_of: Callable[[int], Hashable]) -> None:
+        """Check what only the learner knows: the loss's labels, the dimension; set up on first data."""
+        row = kernels.first_refused(self.loss, y)
+        if row >= 0:
+            wanted = getattr(self.loss, "labels", "finite numbers")
+            raise ValueError(
+                f"{type(self.loss).__name__} does not take the label {float(y[row])!r} at row {row} "
+                f"(task {key_of(row)!r}): labels must be {wanted}. Recode y"
+            )
+        if self.d is None:
+            self._open(np.zeros(X.shape[1]))
+        self._same_width(X.shape[1], len(self.centre))
+
+    @staticmethod
+    def _same_width(came: int, needed: int) -> None:
+        if came != needed:
+            raise ValueError(
+                f"points have {came} features; this learner has {needed}. Give every task the same columns"
+            )
+
+
+_NO = np.zeros(1, dtype=bool)
+_LAW = ("start", "scale", "observe", "slope", "bound")
+
+
+def _having(part: Any, role: str, methods: tuple[str, ...], example: str) -> Any:
+    """The part, if it is an instance that has the methods of its role."""
+    if isinstance(part, type):
+        raise TypeError(f"{role} is the class {part.__name__}; pass an instance such as {example}")
+    for method in methods:
+        if not callable(getattr(part, method, None)):
+            raise TypeError(f"{role} is {part!r}, which has no method {method}; pass a record such as {example}")
+    return part
+
+
+def _vector(values: ArrayLike, name: str) -> Array:
+    vector = np.array(values, dtype=np.float64)
+    if vector.ndim != 1 or not len(vector) or not np.isfinite(vector).all():
+        raise ValueError(f"{name} has shape {vector.shape} or entries that are not finite; pass a finite vector (d,)")
+    return vector
+
+
+def _aligned_copy(vector: Array) -> Array:
+    copy = aligned(len(vector))
+    copy[:] = vector
+    return copy
+
+
+def _room(n: int, n_ended: int, n_path: int, d: int) -> kernels.Written:
+    """Uninitialised arrays for what a run writes down."""
+    width = len(kernels.ACCOUNT)
+    return kernels.Written(
+        np.empty(n), np.empty(n), np.empty((n_ended, width)), np.empty((n_ended, 3)), np.empty((n_ended, width)),
+        np.empty((n_path, d)),
+    )  # fmt: skip

@@ -1,0 +1,102 @@
+"""The open tasks: a row (slot) of sums and scalars each, in arrays that grow."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from owo import kernels, laws
+from owo.streams import Block
+
+
+def aligned(*shape: int) -> NDArray[np.float64]:
+    """Zeros that begin on a cache line: wide vector loads of the learner's sums then never straddle two."""
+    size = int(np.prod(shape))
+    room = np.zeros(size + 8)
+    skip = -(room.ctypes.data // 8) % 8
+    return room[skip : skip + size].reshape(shape)
+
+
+class Slots:
+    """Rows of ``kernels.Within`` by task key; a free row is always as new.
+
+    Memory is ``8 (d + s + 11)`` bytes an open task, s the length of the law's state; twice d for a law that clips.
+    """
+
+    def __init__(self, d: int, law: Any) -> None:
+        self.d = d
+        self.fresh = np.array(law.start(), dtype=np.float64)
+        self.clips = type(law).clip is not laws.never_clips
+        self.keys: dict[Hashable, int] = {}
+        self.free: list[int] = []
+        self.arrays = self._rows(0)
+        self._reserve(1)
+
+    def _rows(self, n: int) -> kernels.Within:
+        lost = aligned(n, self.d) if self.clips else np.zeros((n, 0))
+        states = np.tile(self.fresh, (n, 1))
+        accounts, tasks = np.zeros((n, len(kernels.ACCOUNT))), np.zeros((n, len(kernels.TASK)))
+        return kernels.Within(aligned(n, self.d), lost, states, accounts, tasks)
+
+    def _reserve(self, count: int) -> None:
+        """Have at least ``count`` free rows."""
+        if len(self.free) >= count:
+            return
+        old = len(self.arrays.sums)
+        new = max(2 * old, old + count - len(self.free))
+        grown = self._rows(new)
+        for after, before in zip(grown, self.arrays, strict=True):
+            after[:old] = before
+        self.arrays = grown
+        self.free.extend(range(new - 1, old - 1, -1))
+
+    def assign(self, block: Block) -> tuple[NDArray[np.int64], list[int]]:
+        """The slot of every key of the block, and the rows taken for tasks that were not open.
+
+        Tasks that follow one another, each ending before the next begins, share one row.
+        """
+        slots = np.full(len(block.keys), -1, dtype=np.int64)
+        if self.keys:
+            for code, key in enumerate(block.keys):
+                slots[code] = self.keys.get(key, -1)
+        new = slots < 0
+        change = block.task[1:] != block.task[:-1]
+        in_turn = bool(np.all(block.ends[:-1][change]))
+        taken = self.take(1 if in_turn else int(new.sum()))
+        slots[new] = taken[0] if in_turn else taken
+        return slots, taken
+
+    def take(self, count: int) -> list[int]:
+        """Remove rows from the free ones."""
+        self._reserve(count)
+        return [self.free.pop() for _ in range(count)]
+
+    def settle(self, block: Block, slots: NDArray[np.int64], taken: list[int]) -> None:
+        """After a run: remember which of the block's tasks are still open, free the others' rows."""
+        last = np.empty(len(block.keys), dtype=np.int64)
+        last[block.task] = np.arange(block.n)
+        unused = set(taken)
+        if self.keys:
+            unused.update(row for row in (self.keys.pop(key, None) for key in block.keys) if row is not None)
+        for code in np.flatnonzero(~block.ends[last]).tolist():
+            row = int(slots[code])
+            self.keys[block.keys[code]] = row
+            unused.discard(row)
+        self.free.extend(unused)
+
+    def save(self, rows: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+        """What the given rows hold, for ``restore``."""
+        return [array[rows] for array in self.arrays]
+
+    def restore(self, rows: NDArray[np.int64], saved: list[NDArray[np.float64]], taken: list[int]) -> None:
+        """Put rows back as they were saved, and free those that were taken."""
+        for array, content in zip(self.arrays, saved, strict=True):
+            array[rows] = content
+        self.free.extend(taken)
+
+    def release(self, key: Hashable) -> None:
+        """Free the row of a task that ended."""
+        self.free.append(self.keys.pop(key))

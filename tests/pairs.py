@@ -1,0 +1,40 @@
+"""Run every pair of a loss and an inner law on one small stream; print or save what came out.
+
+Usage: python tests/pairs.py OUT.npz [FIRST [STRIDE]]: pairs FIRST, FIRST + STRIDE, ... Run by test_kernels.py in
+processes of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+from games import ACROSS, LOSSES, WITHIN, stream
+
+import owo
+from owo import kernels
+
+PAIRS = [(i, j) for i in range(len(LOSSES)) for j in range(len(WITHIN))]
+
+
+def results(first: int = 0, stride: int = 1) -> dict[str, np.ndarray]:
+    """Every number that the runs wrote down, by pair and update mode."""
+    found = {}
+    for i, j in PAIRS[first::stride]:
+        rng = np.random.default_rng([i, j])
+        block = stream(rng, LOSSES[i], [5, 1, 9], 11, 1.0, "random")
+        for update, blk in (("task", block.interleaved(rng)), ("point", block)):
+            learner = owo.OnlineWithinOnline(LOSSES[i], WITHIN[j], ACROSS[(i + j) % len(ACROSS)], update)
+            ledger = learner.run(blk, points=True)
+            columns = [*ledger.account, *ledger.tally, ledger.losses, ledger.lateness]
+            points = [ledger.points[0][name] for name in ("loss", "prediction")]
+            found[f"{i}-{j}-{update}"] = np.concatenate([np.ravel(c) for c in (*columns, *points, learner.bias)])
+    return found
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **results(*map(int, sys.argv[2:])))
+    stats = getattr(kernels.run, "stats", None)
+    hits, misses = (sum(stats.cache_hits.values()), sum(stats.cache_misses.values())) if stats else (0, 0)
+    json.dump({"hits": hits, "misses": misses}, sys.stdout)

@@ -1,0 +1,203 @@
+"""Compiled equals plain Python; the disk cache is hit, is never stale, and survives damage."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from games import LOSSES, WITHIN
+from pairs import PAIRS, results
+
+import owo
+from owo import _record, kernels
+
+HERE = pathlib.Path(__file__).parent
+
+
+def start(*arguments, **environment):
+    command = [sys.executable, *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)]), **environment}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def finish(process):
+    out, err = process.communicate(timeout=560)
+    assert process.returncode == 0, err
+    return out
+
+
+def run(*arguments, **environment):
+    return finish(start(*arguments, **environment))
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """All pairs in plain Python."""
+    out = tmp_path_factory.mktemp("plain") / "plain.npz"
+    run(HERE / "pairs.py", out, NUMBA_DISABLE_JIT="1")
+    with np.load(out, allow_pickle=False) as file:
+        return dict(file)
+
+
+def test_compiled_equals_plain_python(plain):
+    compiled = results()
+    assert len(compiled) == len(plain) == 2 * len(PAIRS)
+    for pair, ours in compiled.items():
+        # dot products are summed in another order
+        assert np.allclose(ours, plain[pair], rtol=1e-12, atol=1e-12), pair
+
+
+def test_compiled_equals_plain_python_bit_for_bit_without_reordering(plain, tmp_path):
+    """Under OWO_STRICT=1 nothing is reordered: each loss and each law once, every bit the same."""
+    out = tmp_path / "strict.npz"
+    run(HERE / "pairs.py", out, 0, len(WITHIN) + 1, OWO_STRICT="1")
+    with np.load(out, allow_pickle=False) as strict:
+        assert len(strict.files) == 2 * len(LOSSES)
+        for pair in strict.files:
+            assert np.array_equal(strict[pair], plain[pair]), pair
+
+
+@pytest.mark.slow
+def test_a_second_process_compiles_nothing(tmp_path):
+    run(HERE / "pairs.py", tmp_path / "first.npz")
+    found = json.loads(run(HERE / "pairs.py", tmp_path / "second.npz"))
+    assert found == {"hits": len(PAIRS), "misses": 0}
+
+
+SCRIPT = """
+    import json, sys
+    import numpy as np
+    import owo
+    from owo import kernels
+    {imports}
+    rng = np.random.default_rng(0)
+    tasks = [(rng.normal(size=(6, 3)), rng.normal(size=6)) for _ in range(4)]
+    ledger = owo.OnlineWithinOnline({loss}, owo.GrowingFTRL(1.0), owo.DualAveraging(0.1), "task").run(tasks)
+    stats = kernels.run.stats
+    hits, misses = sum(stats.cache_hits.values()), sum(stats.cache_misses.values())
+    json.dump([float(ledger.losses.sum()), hits, misses], sys.stdout)
+"""
+
+USERS_LOSS = """
+    from typing import NamedTuple
+    import owo
+    from users_scale import weigh
+
+    @owo.loss
+    class Weighted(NamedTuple):
+        weight: float = 1.0
+
+        def value(self, p, y):
+            return weigh(self.weight) * abs(p - y)
+
+        def subgradient(self, p, y):
+            s = 1.0 if p > y else -1.0 if p < y else 0.0
+            return weigh(self.weight) * s
+
+        def conjugate(self, s, y):
+            return s * y if abs(s) <= weigh(self.weight) else float("inf")
+
+        def prox(self, p, y, step):
+            a = step * weigh(self.weight)
+            return p - a if p - y > a else p + a if p - y < -a else y
+"""
+
+HELPER = """
+    from numba import njit
+
+    @njit
+    def weigh(weight):
+        return {factor} * weight
+"""
+
+
+def script(folder, loss="owo.Absolute()", imports=""):
+    path = folder / "job.py"
+    path.write_text(textwrap.dedent(SCRIPT).format(loss=loss, imports=imports))
+    return path
+
+
+def test_an_edit_recompiles_and_nothing_else_does(tmp_path):
+    """A loss in the user's own file, calling a helper in another one: an edit of either is seen at once."""
+    (tmp_path / "users_loss.py").write_text(textwrap.dedent(USERS_LOSS))
+    (tmp_path / "users_scale.py").write_text(textwrap.dedent(HELPER).format(factor=1.0))
+    job = script(tmp_path, "Weighted()", "from users_loss import Weighted")
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    first = json.loads(run(job, **cache))
+    assert first[1:] == [0, 1]
+    assert json.loads(run(job, **cache)) == [first[0], 1, 0]
+    loss = (tmp_path / "users_loss.py").read_text()
+    (tmp_path / "users_loss.py").write_text(
+        loss.replace("return weigh(self.weight) * abs(p - y)", "return 7.0 * weigh(self.weight) * abs(p - y)")
+    )
+    edited = json.loads(run(job, **cache))
+    assert edited[1:] == [0, 1] and edited[0] == pytest.approx(7 * first[0])
+    (tmp_path / "users_loss.py").write_text(loss)
+    (tmp_path / "users_scale.py").write_text(textwrap.dedent(HELPER).format(factor=3.0))
+    helped = json.loads(run(job, **cache))
+    assert helped[1:] == [0, 1] and helped[0] != first[0]
+
+
+def test_damaged_cache_files_are_compiled_anew(tmp_path):
+    job, cache = script(tmp_path), {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    first = json.loads(run(job, **cache))
+    files = sorted((tmp_path / "cache").rglob("*.nbc"))
+    assert files and first[1:] == [0, 1]
+    for damage in (lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:100] + bytes([b[100] ^ 1]) + b[101:]):
+        for file in files:
+            file.write_bytes(damage(file.read_bytes()))
+        assert json.loads(run(job, **cache)) == first
+        assert json.loads(run(job, **cache)) == [first[0], 1, 0]  # and written anew
+
+
+def test_two_processes_may_compile_at_once(tmp_path):
+    job, cache = script(tmp_path), {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    outcomes = [json.loads(finish(p)) for p in [start(job, **cache) for _ in range(2)]]
+    assert outcomes[0][0] == outcomes[1][0]
+    assert json.loads(run(job, **cache)) == [outcomes[0][0], 1, 0]
+
+
+def test_old_editions_are_swept_away(tmp_path):
+    job, cache = script(tmp_path), {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    run(job, **cache)
+    files = {file.name for file in (tmp_path / "cache").rglob("*.nbc")}
+    run(job, OWO_STRICT="1", **cache)  # another edition of the package's code, as after an upgrade
+    left = {file.name for file in (tmp_path / "cache").rglob("*.nbc")}
+    assert len(left) == len(files) and not left & files
+
+
+def test_kernels_work_where_no_cache_can_be_written(monkeypatch):
+    def nowhere(function):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(_record, "_KernelCache", nowhere)
+    double = _record.kernel(lambda x: 2.0 * x)
+    assert double(4.0) == 8.0
+
+
+def test_a_full_disk_costs_only_the_cache(tmp_path, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    triple = _record.kernel(lambda x: 3.0 * x)
+    monkeypatch.setattr(_record.tempfile, "mkstemp", full)
+    assert triple(4.0) == 12.0
+
+
+def test_records_restored_in_a_process_without_the_class_are_a_miss():
+    kind = _record.RecordType((), owo.Absolute)
+    restore, (label, module, fields) = kind.__reduce__()
+    assert restore(label, module, fields) == kind
+    with pytest.raises(KeyError):
+        restore("owo.losses.Absolute.0000", module, fields)
+
+
+def test_cumulative_sums_carry_their_rounding():
+    values = np.array([1.0, 1e100, 1.0, -1e100] * 1000)
+    assert kernels.cumulative(values)[-1] == 2000.0

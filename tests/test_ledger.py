@@ -1,0 +1,135 @@
+"""The ledger: sums, comparators matched by key, export without pickles."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from games import stream
+from owo.hindsight import Comparator
+
+import owo
+from owo.ledger import Ledger
+
+
+@pytest.fixture
+def block():
+    return stream(np.random.default_rng(0), owo.Absolute(), [4, 9, 2, 30], 5, 1.0, "random")
+
+
+def learned(block, update="task", **options):
+    return owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), owo.DualAveraging(0.1), update).run(
+        block, **options
+    )
+
+
+def zero(block):
+    losses = np.array([np.abs(task.y).sum() for task in block.tasks()])
+    return Comparator("zero", np.zeros(block.d), np.zeros((1, block.d)), losses, block.keys)
+
+
+def test_sums_over_tasks_are_sums_over_points(block):
+    ledger = learned(block, points=True)
+    points = ledger.points[0]
+    assert ledger.cumulative_loss()[-1] == pytest.approx(points["loss"].sum(), rel=1e-14)
+    assert np.allclose(points["loss"], np.abs(points["prediction"] - points["label"]), atol=1e-15)
+    assert ledger.average_loss()[-1] == pytest.approx(points["loss"].mean(), rel=1e-14)
+    assert ledger.rounds.tolist() == [4, 9, 2, 30] and len(ledger) == 4
+    slopes = np.sign(points["prediction"] - points["label"])
+    squares = np.add.reduceat(slopes**2 * (block.X**2).sum(axis=1), block.offsets[:-1])
+    assert np.allclose(ledger.account.squares, squares, rtol=1e-13)
+    pulls = np.array(
+        [np.linalg.norm(block.X[a:b].T @ slopes[a:b]) for a, b in zip(block.offsets, block.offsets[1:], strict=False)]
+    )
+    assert np.allclose(ledger.account.pull, pulls, rtol=1e-12)
+
+
+def test_path_holds_the_bias_after_every_so_many_tasks(block):
+    ledger = learned(block, path_every=2)
+    assert ledger.path_tasks.tolist() == [2, 4]
+    stepwise = owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), owo.DualAveraging(0.1), "task")
+    for t, task in enumerate(block.tasks(), start=1):
+        stepwise.run([task], path_every=2)
+        if t % 2 == 0:
+            assert np.array_equal(ledger.path[t // 2 - 1], stepwise.bias)
+    assert np.array_equal(stepwise.ledger.path, ledger.path)
+
+
+def test_comparators_are_matched_by_task_key(block):
+    mixed = block.interleaved(3)
+    a, b = learned(block, "point"), learned(mixed, "point")
+    assert a.keys != b.keys
+    for ledger in (a, b):
+        theirs = dict(zip(zero(block).keys, zero(block).losses, strict=True))
+        expected = np.cumsum(ledger.losses - [theirs[key] for key in ledger.keys])
+        assert np.allclose(ledger.regret(zero(block)), expected, rtol=1e-13)
+    assert np.allclose(b.regret(a), np.cumsum(b.losses - [a.losses[a.keys.index(key)] for key in b.keys]))
+
+
+def test_a_comparator_without_the_task_is_refused(block):
+    ledger = learned(block)
+    short = zero(block)._replace(keys=(0, 1, 2, "other"))
+    with pytest.raises(ValueError, match="task 3 of this ledger is not in the comparator"):
+        ledger.regret(short)
+    with pytest.raises(ValueError, match="task twice"):
+        ledger.regret(zero(block)._replace(keys=(0, 1, 2, 2)))
+    with pytest.raises(ValueError, match="d=5"):
+        ledger.certificate(zero(block)._replace(bias=np.zeros(4)))
+
+
+def test_certificate_terms_add_up_and_mean_what_they_say(block):
+    ledger = learned(block)
+    bias = np.full(5, 0.3)
+    at_bias = Comparator("bias", bias, bias[None, :], np.zeros(4))
+    certificate = ledger.certificate(at_bias)
+    assert np.allclose(
+        certificate.total, certificate.within + certificate.spread + certificate.across + certificate.lateness
+    )
+    assert (certificate.spread == 0).all() and (certificate.lateness == 0).all()
+    assert np.allclose(certificate.within, np.cumsum(ledger.account.slack))
+    # OGD across tasks: |bias - centre|^2 / (2 step) + step / 2 sum |q|^2
+    assert np.allclose(certificate.across, 0.09 * 5 / 0.2 + 0.05 * np.cumsum(ledger.account.pull**2))
+    apart = ledger.certificate(at_bias._replace(weights=bias + np.eye(5)[:4]))
+    assert np.allclose(apart.spread, np.cumsum(0.5 * ledger.rounds))  # strength n / 2 |u - bias|^2
+
+
+def test_columns_go_into_a_data_frame(block):
+    frame = pd.DataFrame(learned(block).to_dict())
+    assert len(frame) == 4 and frame["loss"].sum() > 0 and frame["task"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("law", [owo.GrowingFTRL(0.7), owo.Ball(owo.CoinBetting(), 2.0), owo.Implicit(0.1)], ids=repr)
+def test_a_saved_ledger_comes_back_without_pickles(block, law, tmp_path):
+    ledger = owo.OnlineWithinOnline(owo.Absolute(), law, owo.InverseSqrt(0.2), "task").run(block, path_every=1)
+    path = tmp_path / "ledger.npz"
+    ledger.save(path)
+    with zipfile.ZipFile(path) as archive:
+        assert all(b"pickle" not in archive.read(entry)[:200] for entry in archive.namelist())
+    with np.load(path, allow_pickle=False) as file:
+        assert json.loads(str(file["header"]))["format"] == 1
+    back = Ledger.load(path)
+    assert back.inner == law and back.outer == owo.InverseSqrt(0.2) and back.keys == ledger.keys
+    assert np.array_equal(back.losses, ledger.losses) and np.array_equal(back.path, ledger.path)
+    for ours, theirs in zip(back.certificate(zero(block)), ledger.certificate(zero(block)), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_string_keys_survive_saving(block, tmp_path):
+    ledger = learned([owo.Task(task.X, task.y, f"shop {task.key}") for task in block.tasks()])
+    ledger.save(tmp_path / "a.npz")
+    assert Ledger.load(tmp_path / "a.npz").keys == ["shop 0", "shop 1", "shop 2", "shop 3"]
+
+
+def test_a_file_of_another_format_is_refused(block, tmp_path):
+    np.savez(tmp_path / "b.npz", header=np.array(json.dumps({"format": 99})))
+    with pytest.raises(ValueError, match="format 99"):
+        Ledger.load(tmp_path / "b.npz")
+
+
+def test_columns_cannot_be_written_to(block):
+    ledger = learned(block)
+    with pytest.raises(ValueError, match="read-only"):
+        ledger.losses[0] = 0.0

@@ -1,0 +1,212 @@
+"""One protocol, one result; causality; nothing half-applied; evaluation changes nothing."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import numpy as np
+import pytest
+from games import ACROSS, CLASSIFICATION, LOSSES, WITHIN, name, stream
+
+import owo
+from owo.streams import Block, Task
+
+SETUPS = list(
+    itertools.product(
+        ("task", "point"), ((owo.GrowingFTRL(1.0), owo.DualAveraging(0.1)), (owo.CoinBetting(), owo.CoinBetting()))
+    )
+)
+
+
+def make(update="task", laws=(owo.GrowingFTRL(1.0), owo.DualAveraging(0.1)), loss=None):
+    return owo.OnlineWithinOnline(loss or owo.Absolute(), *laws, update)
+
+
+def same(a, b):
+    """Two learners hold the same numbers, bit for bit."""
+    assert np.array_equal(a.bias, b.bias)
+    assert np.array_equal(a.ledger.losses, b.ledger.losses) and a.ledger.keys == b.ledger.keys
+    for ours, theirs in zip(a.ledger.account, b.ledger.account, strict=True):
+        assert np.array_equal(ours, theirs)
+    for ours, theirs in zip(a.ledger.tally, b.ledger.tally, strict=True):
+        assert np.array_equal(ours, theirs)
+    assert np.array_equal(a.ledger.lateness, b.ledger.lateness) and np.array_equal(a.ledger.open, b.ledger.open)
+    assert sorted(map(str, a.open_tasks)) == sorted(map(str, b.open_tasks))
+    for task in a.open_tasks:
+        assert np.array_equal(a.weights(task), b.weights(task))
+
+
+def by_hand(block, loss, strength, step, update, centre):
+    """The paper's algorithm, written with vectors and no shortcuts."""
+    theta, G, losses = centre.copy(), np.zeros_like(centre), []
+    for task in block.tasks():
+        q, total = np.zeros_like(centre), 0.0
+        for i, (x, y) in enumerate(zip(task.X, task.y, strict=True), start=1):
+            w = theta - q / (strength * i)
+            p = float(w @ x)
+            total += loss.value(p, y)
+            g = loss.subgradient(p, y) * x
+            q = q + g
+            if update == "point":
+                G = G + g
+                theta = centre - step * G
+        if update == "task":
+            G = G + q
+            theta = centre - step * G
+        losses.append(total)
+    return theta, np.array(losses)
+
+
+@pytest.mark.parametrize("update", ["task", "point"])
+@pytest.mark.parametrize("loss", LOSSES, ids=name)
+def test_equals_the_algorithm_written_with_vectors(loss, update):
+    rng = np.random.default_rng(0)
+    block = stream(rng, loss, [9, 1, 14, 30], 6, 1.0, "random")
+    centre = 0.3 * rng.normal(size=6)
+    learner = owo.OnlineWithinOnline(loss, owo.GrowingFTRL(0.8), owo.DualAveraging(0.05), update, bias=centre)
+    ledger = learner.run(block)
+    theta, losses = by_hand(block, loss, 0.8, 0.05, update, centre)
+    # the same sums in another order
+    assert np.allclose(ledger.losses, losses, rtol=1e-12, atol=1e-12) and np.allclose(
+        learner.bias, theta, rtol=1e-12, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(("update", "laws"), SETUPS)
+def test_all_roads_give_the_same_bits_for_contiguous_tasks(update, laws):
+    block = stream(np.random.default_rng(1), owo.Absolute(), [3, 1, 8, 20, 5], 7, 1.0, "random")
+    whole = make(update, laws)
+    whole.run(block)
+    tasks = make(update, laws)
+    tasks.run(block.tasks())
+    pieces = make(update, laws)
+    for start in range(0, block.n, 4):
+        pieces.run(block.rows(start, min(start + 4, block.n)))
+    single = make(update, laws)
+    for task in block.tasks():
+        for x, y in zip(task.X, task.y, strict=True):
+            expected = single.predict_one(x, task.key)
+            # a prediction is one dot product with w, learn_one's are two: with theta and with q
+            assert single.learn_one(x, y, task.key) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+        single.end_task(task.key)
+    for other in (tasks, pieces, single):
+        same(whole, other)
+
+
+@pytest.mark.parametrize(("update", "laws"), SETUPS)
+def test_all_roads_give_the_same_bits_for_interleaved_tasks(update, laws):
+    rng = np.random.default_rng(2)
+    block = stream(rng, owo.Absolute(), [3, 1, 8, 20, 5], 7, 1.0, "random").interleaved(rng)
+    whole = make(update, laws)
+    whole.run(block)
+    single = make(update, laws)
+    pieces = make(update, laws)
+    for start in range(0, block.n, 5):
+        pieces.run(block.rows(start, min(start + 5, block.n)))
+    for r in range(block.n):
+        key = block.keys[block.task[r]]
+        single.learn_one(block.X[r], block.y[r], key)
+        if block.ends[r]:
+            single.end_task(key)
+    same(whole, single)
+    same(whole, pieces)
+    assert whole.ledger.open.max() > 0 and whole.ledger.open[-1] == 0
+
+
+@pytest.mark.parametrize("inner", WITHIN, ids=name)
+def test_interleaving_changes_nothing_where_the_bias_is_frozen(inner):
+    rng = np.random.default_rng(3)
+    block = stream(rng, owo.Absolute(), [6, 9, 12], 5, 1.0, "random")
+    apart, mixed = (owo.OnlineWithinOnline(owo.Absolute(), inner, owo.Frozen(), "task") for _ in range(2))
+    apart.run(block)
+    mixed.run(block.interleaved(rng))
+    order = [mixed.ledger.keys.index(key) for key in apart.ledger.keys]
+    assert np.array_equal(apart.ledger.losses, mixed.ledger.losses[order])
+
+
+@pytest.mark.parametrize("update", ["task", "point"])
+@pytest.mark.parametrize("outer", ACROSS, ids=name)
+def test_future_labels_change_nothing_earlier(update, outer):
+    rng = np.random.default_rng(4)
+    block = stream(rng, owo.Absolute(), [10] * 6, 4, 1.0, "random")
+    for cut in (0, 7, 25, 59):
+        y = block.y.copy()
+        y[cut:] = rng.permutation(y[cut:]) + rng.normal(size=len(y) - cut)
+        changed = Block(block.X, y, block.task, block.ends, block.keys)
+        a, b = (
+            make(update, (owo.GrowingFTRL(1.0), outer)).run(blk, points=True).points[0]["prediction"]
+            for blk in (block, changed)
+        )
+        assert np.array_equal(a[: cut + 1], b[: cut + 1])  # the prediction at the first changed label is made before it
+
+
+def test_late_gradients_are_exactly_accounted_for():
+    """Two tasks that overlap: by hand, the first one's end moves the bias under the second."""
+    x, one = np.array([1.0]), owo.DualAveraging(1.0)
+    learner = owo.OnlineWithinOnline(owo.Absolute(), owo.Frozen(), one, "task")
+    learner.learn_one(x, 1.0, "a")  # predicts 0, slope -1
+    learner.learn_one(x, 1.0, "b")  # predicts 0, slope -1
+    learner.end_task("a")  # bias 0 -> 1
+    assert learner.bias == 1.0
+    learner.learn_one(x, 3.0, "b")  # predicts 1, slope -1
+    learner.end_task("b")  # gradients at 0 and 1, delivered at 1: (-1) (0 - 1) + (-1) (1 - 1)
+    assert learner.ledger.lateness.tolist() == [0.0, 1.0] and learner.bias == 3.0
+
+
+def test_adapt_and_predict_leave_no_trace():
+    rng = np.random.default_rng(5)
+    block = stream(rng, owo.Absolute(), [10] * 8, 4, 1.0, "random")
+    learner, twin = make("point"), make("point")
+    learner.run(block)
+    learner.learn_one(block.X[0], block.y[0], "open")
+    twin.run(block)
+    twin.learn_one(block.X[0], block.y[0], "open")
+    X, y = block.X[:10], block.y[:10]
+    last, mean = learner.adapt(X, y), learner.adapt(X, y, average=True)
+    learner.predict(X), learner.predict(X, "open"), learner.predict_one(X[0]), learner.weights("open")
+    same(learner, twin)
+    fresh = owo.OnlineWithinOnline(owo.Absolute(), learner.inner, owo.Frozen(), "task", bias=learner.bias)
+    iterates = []
+    for x, label in zip(X, y, strict=True):
+        iterates.append(fresh.weights("t"))
+        fresh.learn_one(x, label, "t")
+    assert np.allclose(last, fresh.weights("t"), rtol=1e-13) and np.allclose(
+        mean, np.mean(iterates, axis=0), rtol=1e-12
+    )
+
+
+def test_a_copied_learner_goes_on_by_itself():
+    rng = np.random.default_rng(6)
+    block = stream(rng, owo.Absolute(), [10] * 4, 4, 1.0, "random")
+    learner = make()
+    learner.run(block)
+    before = learner.bias
+    other = copy.deepcopy(learner)
+    other.run(block)
+    assert np.array_equal(learner.bias, before) and not np.array_equal(other.bias, before)
+    learner.run(block)
+    same(learner, other)
+
+
+def test_a_task_key_may_come_back():
+    rng = np.random.default_rng(7)
+    X, y = rng.normal(size=(4, 3)), rng.normal(size=4)
+    learner = make()
+    learner.run([Task(X, y, "a"), Task(X, y, "a")])
+    assert learner.ledger.keys == ["a", "a"] and learner.open_tasks == []
+
+
+def test_slots_are_reused():
+    learner = make("point")
+    for k in range(500):
+        learner.learn_one([1.0, 0.5], 1.0, k)
+        if k >= 3:
+            learner.end_task(k - 3)
+    assert len(learner.open_tasks) == 3 and len(learner._slots.arrays.sums) <= 8
+
+
+def test_pairs_arrays_and_labels_of_all_losses_are_taken():
+    for loss in CLASSIFICATION:
+        ledger = make(loss=loss).run([(np.eye(2), np.array([1.0, -1.0]))])
+        assert len(ledger) == 1 and ledger.rounds.tolist() == [2.0]
