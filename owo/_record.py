@@ -214,7 +214,7 @@ def _digest_code(digest: Any, code: pytypes.CodeType) -> list[str]:
 def _package_digest() -> bytes:
     if not _package:
         digest = hashlib.sha256(f"{np.__version__} {numba.__version__} strict={STRICT}".encode())
-        for name in ("_record", "kernels", "laws", "losses"):  # what kernels of other files are built from
+        for name in ("_record", "kernels", "laws", "losses", "rotation"):  # what kernels of other files are built from
             digest.update(pathlib.Path(__file__).with_name(f"{name}.py").read_bytes())
         _package.append(digest.digest())
     return _package[0]

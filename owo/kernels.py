@@ -160,7 +160,7 @@ class Within(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a run writes down: a row a point, a row a task that ended, a row every ``stride`` tasks."""
+    """What a run writes down: a row a point (if wanted), a row a task that ended, a row every ``stride`` tasks."""
 
     losses: Any
     predictions: Any
@@ -194,10 +194,10 @@ def end(outer, every_point, meta, tally, account, task, q, lost, centre, G, thet
 
 
 @lean_kernel
-def run(loss, inner, outer, every_point, X, y, slots, ends, across, within, clock, written, stride):
+def run(loss, inner, outer, every_point, X, y, task, ends, slots, across, within, clock, written, stride):
     """Stream all points in order; return how many were taken: all of them, or those before one that overflowed.
 
-    Row r belongs to the open task in slot ``slots[r]``, which ends after it if ``ends[r]``. The learner
+    Row r belongs to the task in slot ``slots[task[r]]``, which ends after it if ``ends[r]``. The learner
     across tasks is updated after ``every_point``, or else when a task ends. ``across``, ``within`` and ``clock`` are
     updated in place.
     """
@@ -207,10 +207,12 @@ def run(loss, inner, outer, every_point, X, y, slots, ends, across, within, cloc
     meta = as_state(outer.start(), meta_row)
     tally = as_state(ACCOUNT, tally_row)
     n = X.shape[0]
+    all_points = losses.shape[0] == n
     r = row = 0
     while r < n:
         # Rows of one task that follow one another are streamed with its scalars in registers.
-        j = slots[r]
+        code = task[r]
+        j = slots[code]
         q = sums[j]
         state = as_state(inner.start(), states[j])
         account = as_state(ACCOUNT, accounts[j])
@@ -230,8 +232,9 @@ def run(loss, inner, outer, every_point, X, y, slots, ends, across, within, cloc
             p, value, s, norm2, slack = suffer(loss, inner, state, base, along, x2, y[r])
             if not math.isfinite(value + norm2):
                 return r
-            losses[r] = value
-            predictions[r] = p
+            if all_points:
+                losses[r] = value
+                predictions[r] = p
             total, carry = compensated(total, carry, value)
             kept, state, account = settle(inner, state, account, s * along, norm2, slack)
             add(kept * s, x, q)
@@ -243,7 +246,7 @@ def run(loss, inner, outer, every_point, X, y, slots, ends, across, within, cloc
                 if kept < 1.0:
                     add((1.0 - kept) * s, x, lost[j])
             r += 1
-            more = r < n and slots[r] == j and not ends[r - 1]
+            more = r < n and task[r] == code and not ends[r - 1]
         clock[POINTS] += r - first
         if ends[r - 1]:
             meta, tally, account, losses_of_task, snapshot = end(

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from owo import kernels
 from owo.laws import CoinBetting, acts_across
 from owo.ledger import Ledger
-from owo.slots import Slots, aligned
+from owo.slots import Rows, Slots, aligned
 from owo.streams import Block, Task, as_blocks
 from owo.streams.points import as_points, as_rows
 
@@ -163,7 +163,7 @@ class OnlineWithinOnline:
         empty = True
         for block in as_blocks(stream):
             empty = False
-            written = self._learn(block, int(path_every))
+            written = self._learn(block, int(path_every), points)
             if points:
                 keys = [block.keys[code] for code in block.task.tolist()]
                 self.ledger.add_points(written.losses, written.predictions, block.y, keys)
@@ -186,9 +186,10 @@ class OnlineWithinOnline:
         self._accept(X, label, lambda row: task)
         slot = self._slots.keys.get(task)
         taken = self._slots.take(1) if slot is None else []
-        rows = np.array(taken if slot is None else [slot])
-        written = self._stream(X, label, rows, _NO, rows, taken, 0, 0, lambda row: task)
-        self._slots.keys[task] = int(rows[0])
+        slots = np.array(taken if slot is None else [slot])
+        written = _room(1, 0, 0, len(self.centre))
+        self._stream(X, label, _FIRST, _NO, slots, slots, taken, written, 0, lambda row: task)
+        self._slots.keys[task] = int(slots[0])
         return float(written.predictions[0])
 
     def end_task(self, task: Hashable) -> None:
@@ -237,7 +238,7 @@ class OnlineWithinOnline:
         alone = OnlineWithinOnline(self.loss, self.inner, self.outer, "task", bias=bias)
         if not average:
             labels = np.atleast_1d(np.asarray(y))
-            alone._learn(Block(rows, labels, np.zeros(len(rows), np.int64), np.zeros(len(rows), bool), ("new",)), 0)
+            alone._learn(Block(rows, labels, np.zeros(len(rows), np.int64), np.zeros(len(rows), bool), ("new",)))
             return alone.weights("new")
         mean = np.zeros_like(bias)
         for x, label in zip(rows, np.asarray(y), strict=True):
@@ -247,45 +248,41 @@ class OnlineWithinOnline:
 
     # ----------------------------------------------------------------------------------------------- one block
 
-    def _learn(self, block: Block, stride: int) -> kernels.Written:
+    def _learn(self, block: Block, stride: int = 0, points: bool = False) -> kernels.Written:
         """Learn a block in one compiled call, or leave everything as it was."""
         key_of = lambda row: block.keys[block.task[row]]  # noqa: E731
         self._accept(block.X, block.y, key_of)
-        slots, taken = self._slots.assign(block)
-        closing = block.task[block.ends]
+        slots, used, taken = self._slots.assign(block)
+        closing = range(block.n_tasks) if block.contiguous else block.task[block.ends]
         ended = int(self._clock[kernels.ENDED])
         times = np.arange(ended // stride + 1, (ended + len(closing)) // stride + 1) * stride if stride else ()
         at = np.array(times, dtype=np.float64)
-        touched = np.unique(slots)
-        written = self._stream(
-            block.X, block.y, slots[block.task], block.ends, touched, taken, len(closing), len(at), key_of, stride
-        )
+        written = _room(block.n if points else 0, len(closing), len(at), block.d)
+        self._stream(block.X, block.y, block.task, block.ends, slots, used, taken, written, stride, key_of)
         self._slots.settle(block, slots, taken)
         self.ledger.append(block.keys, closing, written, at[:, None])
         return written
 
     def _stream(
-        self, X: Array, y: Array, slots: Any, ends: Any, touched: Any, taken: list[int], n_ended: int, n_path: int,
-        key_of: Callable[[int], Hashable], stride: int = 0,
-    ) -> kernels.Written:  # fmt: skip
+        self, X: Array, y: Array, task: Any, ends: Any, slots: Rows, used: Rows, taken: list[int],
+        written: kernels.Written, stride: int, key_of: Callable[[int], Hashable],
+    ) -> None:  # fmt: skip
         """Run the kernel; if a point overflows, put back all it may have changed and raise."""
         across = self._across()
-        saved = self._slots.save(touched)
+        saved = self._slots.save(used)
         before = [array.copy() for array in (*across, self._clock)]
-        written = _room(len(y), n_ended, n_path, X.shape[1])
         done = kernels.run(
-            self.loss, self.inner, self.outer, self.update == "point", X, y, slots, ends, across, self._slots.arrays,
-            self._clock, written, stride,
+            self.loss, self.inner, self.outer, self.update == "point", X, y, task, ends, slots, across,
+            self._slots.arrays, self._clock, written, stride,
         )  # fmt: skip
         if done < len(y):
-            self._slots.restore(touched, saved, taken)
+            self._slots.restore(used, saved, taken)
             for array, old in zip((*across, self._clock), before, strict=True):
                 array[...] = old
             raise FloatingPointError(
                 f"loss or gradient overflowed at row {done} (task {key_of(done)!r}), so nothing of this block was "
                 f"learned. Scale the features, or take smaller steps than {self.inner!r} and {self.outer!r}"
             )
-        return written
 
     def _across(self) -> kernels.Across:
         play = self._theta if self.update == "task" else self.centre
@@ -312,7 +309,7 @@ class OnlineWithinOnline:
             )
 
 
-_NO = np.zeros(1, dtype=bool)
+_FIRST, _NO = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=bool)
 _LAW = ("start", "scale", "observe", "slope", "bound")
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from owo import kernels, laws
 from owo.streams import Block
 
+Rows = NDArray[np.int64]
+
 
 def aligned(*shape: int) -> NDArray[np.float64]:
     """Zeros that begin on a cache line: wide vector loads of the learner's sums then never straddle two."""
@@ -53,8 +55,8 @@ class Slots:
         self.arrays = grown
         self.free.extend(range(new - 1, old - 1, -1))
 
-    def assign(self, block: Block) -> tuple[NDArray[np.int64], list[int]]:
-        """The slot of every key of the block, and the rows taken for tasks that were not open.
+    def assign(self, block: Block) -> tuple[Rows, Rows, list[int]]:
+        """The slot of every key of the block, the slots in use, and those of them that were free.
 
         Tasks that follow one another, each ending before the next begins, share one row.
         """
@@ -63,35 +65,36 @@ class Slots:
             for code, key in enumerate(block.keys):
                 slots[code] = self.keys.get(key, -1)
         new = slots < 0
-        change = block.task[1:] != block.task[:-1]
-        in_turn = bool(np.all(block.ends[:-1][change]))
+        in_turn = block.contiguous or bool(np.all(block.ends[:-1][block.task[1:] != block.task[:-1]]))
         taken = self.take(1 if in_turn else int(new.sum()))
+        used = np.concatenate([slots[~new], taken]).astype(np.int64)
         slots[new] = taken[0] if in_turn else taken
-        return slots, taken
+        return slots, used, taken
 
     def take(self, count: int) -> list[int]:
         """Remove rows from the free ones."""
         self._reserve(count)
         return [self.free.pop() for _ in range(count)]
 
-    def settle(self, block: Block, slots: NDArray[np.int64], taken: list[int]) -> None:
+    def settle(self, block: Block, slots: Rows, taken: list[int]) -> None:
         """After a run: remember which of the block's tasks are still open, free the others' rows."""
-        last = np.empty(len(block.keys), dtype=np.int64)
-        last[block.task] = np.arange(block.n)
         unused = set(taken)
         if self.keys:
             unused.update(row for row in (self.keys.pop(key, None) for key in block.keys) if row is not None)
-        for code in np.flatnonzero(~block.ends[last]).tolist():
-            row = int(slots[code])
-            self.keys[block.keys[code]] = row
-            unused.discard(row)
+        if not block.contiguous:
+            last = np.empty(len(block.keys), dtype=np.int64)
+            last[block.task] = np.arange(block.n)  # of repeated indices the last one stays
+            for code in np.flatnonzero(~block.ends[last]).tolist():
+                row = int(slots[code])
+                self.keys[block.keys[code]] = row
+                unused.discard(row)
         self.free.extend(unused)
 
-    def save(self, rows: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+    def save(self, rows: Rows) -> list[NDArray[np.float64]]:
         """What the given rows hold, for ``restore``."""
         return [array[rows] for array in self.arrays]
 
-    def restore(self, rows: NDArray[np.int64], saved: list[NDArray[np.float64]], taken: list[int]) -> None:
+    def restore(self, rows: Rows, saved: list[NDArray[np.float64]], taken: list[int]) -> None:
         """Put rows back as they were saved, and free those that were taken."""
         for array, content in zip(self.arrays, saved, strict=True):
             array[rows] = content
