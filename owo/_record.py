@@ -13,6 +13,8 @@ too; and processes that compile at the same time cannot disturb each other.
 from __future__ import annotations
 
 import contextlib
+import dis
+import functools
 import hashlib
 import importlib
 import inspect
@@ -164,51 +166,49 @@ def _publish(name: str, example: pytypes.FunctionType) -> None:
 # ---------------------------------------------------------------------------------------------- fingerprints
 
 
+@functools.cache
 def fingerprint(cls: type) -> str:
     """Digest of the code of a record class, of all it calls, and of the sources it is compiled with."""
     digest = hashlib.sha256(_package_digest())
     seen: set[int] = set()
     for name, value in sorted(vars(cls).items()):
-        if isinstance(value, pytypes.FunctionType) and not name.startswith("_"):
-            _digest_function(digest, value, seen)
+        if isinstance(value, pytypes.FunctionType) and not name.startswith("_") and name not in _PYTHON_ONLY:
+            _digest_value(digest, value, [], seen)
     return digest.hexdigest()[:16]
 
 
-def _digest_function(digest: Any, function: Any, seen: set[int]) -> None:
-    function = getattr(function, "py_func", function)
-    if id(function) in seen:
-        return
-    seen.add(id(function))
-    outer = {n: c.cell_contents for n, c in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)}
-    names = _digest_code(digest, function.__code__) + list(outer)
-    for name in names:
-        value = outer.get(name, function.__globals__.get(name))
-        if isinstance(value, pytypes.FunctionType) or hasattr(value, "py_func"):
-            _digest_function(digest, value, seen)
-        elif isinstance(value, pytypes.ModuleType):
-            _digest_members(digest, value, names, seen)
-        else:
-            digest.update(f"{name}={value!r}".encode())
+def _digest_value(digest: Any, value: Any, attributes: list[str], seen: set[int]) -> None:
+    """Add a global or captured value as compiled code would see it; of a module, only what is named of it."""
+    value = getattr(value, "py_func", value)
+    if isinstance(value, pytypes.FunctionType):
+        if id(value) not in seen:
+            seen.add(id(value))
+            cells = (cell.cell_contents for cell in value.__closure__ or ())
+            captured = dict(zip(value.__code__.co_freevars, cells, strict=True))
+            _digest_code(digest, value.__code__, {**value.__globals__, **captured}, seen)
+    elif isinstance(value, pytypes.ModuleType):
+        for name in attributes:
+            member = getattr(value, name, None)
+            if isinstance(getattr(member, "py_func", member), pytypes.FunctionType):
+                _digest_value(digest, member, attributes, seen)
+    elif isinstance(value, np.ndarray):
+        digest.update(value.tobytes())
+    elif isinstance(value, (int, float, complex, str, bytes, tuple, type(None))):
+        digest.update(repr(value).encode())
 
 
-def _digest_members(digest: Any, module: pytypes.ModuleType, names: list[str], seen: set[int]) -> None:
-    """``module.helper(...)`` in a method: the helper's code counts when it is plain Python."""
-    for name in names:
-        value = getattr(module, name, None)
-        if isinstance(value, pytypes.FunctionType) or hasattr(value, "py_func"):
-            _digest_function(digest, value, seen)
-
-
-def _digest_code(digest: Any, code: pytypes.CodeType) -> list[str]:
+def _digest_code(digest: Any, code: pytypes.CodeType, namespace: dict[str, Any], seen: set[int]) -> None:
     digest.update(code.co_code)
-    names = list(code.co_names)
+    digest.update(repr((code.co_names, code.co_varnames, code.co_freevars)).encode())
     for constant in code.co_consts:
         if isinstance(constant, pytypes.CodeType):
-            names += _digest_code(digest, constant)
+            _digest_code(digest, constant, namespace, seen)
         else:
             digest.update(repr(constant).encode())
-    digest.update(repr((code.co_names, code.co_varnames)).encode())
-    return names
+    outside = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_DEREF", "LOAD_NAME")}
+    for name in sorted(outside & namespace.keys()):
+        digest.update(name.encode())
+        _digest_value(digest, namespace[name], list(code.co_names), seen)
 
 
 def _package_digest() -> bytes:
@@ -269,7 +269,8 @@ class _KernelCache(caching.FunctionCache):
         super().__init__(function)
         source = pathlib.Path(function.__code__.co_filename)
         digest = hashlib.sha256(_package_digest() + (source.read_bytes() if source.is_file() else b"")).hexdigest()
-        self._cache_file = _Store(pathlib.Path(self._cache_path), self._impl.filename_base, digest[:12])
+        stem = self._impl.filename_base + ("-strict" if STRICT else "")  # so that neither sweeps the other away
+        self._cache_file = _Store(pathlib.Path(self._cache_path), stem, digest[:12])
 
     def _load_overload(self, sig: Any, target_context: Any) -> Any:
         try:

@@ -35,7 +35,7 @@ def loss(cls: Class) -> Class:
     for name in ("value", "subgradient", "conjugate", "prox"):
         if not callable(getattr(cls, name, None)):
             raise TypeError(f"a loss needs a method {name}(...); {cls.__name__} has none. See owo.losses for the list.")
-    for name, default in (("prox_slope", _prox_slope), ("accepts", _accepts)):
+    for name, default in (("prox_slope", default_prox_slope), ("accepts", _accepts)):
         if not hasattr(cls, name):
             setattr(cls, name, default)
     if not hasattr(cls, "lipschitz"):
@@ -43,7 +43,8 @@ def loss(cls: Class) -> Class:
     return record(cls)
 
 
-def _prox_slope(self: Any, p: float, y: float, step: float) -> float:
+def default_prox_slope(self: Any, p: float, y: float, step: float) -> float:
+    """``(p - prox) / step``; for small steps only as exact as that difference. ``subgradient`` for step 0."""
     if step == 0.0:
         return float(self.subgradient(p, y))
     return float((p - self.prox(p, y, step)) / step)

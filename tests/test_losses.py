@@ -81,6 +81,31 @@ def test_logistic_prox_from_one_end_of_the_range_to_the_other():
 
 
 @owo.loss
+class Minimal(NamedTuple):
+    """Right, with the four required methods only."""
+
+    weight: float = 2.0
+
+    def value(self, p, y):
+        return self.weight * abs(p - y)
+
+    def subgradient(self, p, y):
+        return self.weight if p > y else -self.weight if p < y else 0.0
+
+    def conjugate(self, s, y):
+        return s * y if abs(s) <= self.weight else math.inf
+
+    def prox(self, p, y, step):
+        a = step * self.weight
+        return p - a if p - y > a else p + a if p - y < -a else y
+
+
+def test_a_loss_of_four_methods_is_enough():
+    check_loss(Minimal())
+    check_loss(Minimal(0.1), labels=[1e3, -7.0])
+
+
+@owo.loss
 class WrongSlope(NamedTuple):
     def value(self, p, y):
         return abs(p - y)
