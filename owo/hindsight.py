@@ -1,0 +1,208 @@
+"""What was possible: the best bias, and the comparators that regret is measured against.
+
+With a bias theta and a strength lambda, task t with n_t points has the regularised loss
+
+    L_t(theta) = min_w  sum_i loss(<x_i, w>, y_i) + n_t lambda / 2 |w - theta|^2
+
+``task_optimum`` and ``optima`` solve that, ``bias_optimum`` minimises ``sum_t L_t(theta)``. All three return a bound on
+their own error. On them are built the comparators for ``Ledger.regret`` and ``Ledger.certificate``: ``own_optimum``,
+``given_bias``, ``best_bias``, ``pooled``.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Hashable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from owo.ascent import LOSS, Goal
+from owo.optimum import (
+    MAX_STEPS,
+    MAX_SWEEPS,
+    ConvergenceWarning,
+    Optima,
+    Optimum,
+    Tasks,
+    optima,
+    positive,
+    task_optimum,
+    vector,
+)
+from owo.streams.block import Block
+
+__all__ = [
+    "BiasOptimum",
+    "Comparator",
+    "ConvergenceWarning",
+    "Optima",
+    "Optimum",
+    "best_bias",
+    "bias_optimum",
+    "given_bias",
+    "optima",
+    "own_optimum",
+    "pooled",
+    "task_optimum",
+]
+
+Array = NDArray[np.float64]
+
+
+class BiasOptimum(NamedTuple):
+    """The bias with the least ``sum_t L_t``; see ``bias_optimum``."""
+
+    bias: Array
+    """theta (d,)"""
+    value: float
+    """``sum_t L_t(theta)``"""
+    lower: float
+    """no bias within ``radius`` of this one has a smaller value than this"""
+    radius: float
+    gradient_norm: float
+    """``|sum_t q_t|``"""
+    certified: bool
+    """``value - lower <= tolerance (1 + |value|)``"""
+    solves: int
+    """how often all tasks were solved"""
+    optima: Optima
+    """of the tasks, around theta"""
+
+
+class Comparator(NamedTuple):
+    """What a run is compared with: weights for every task, and a bias that they are near to."""
+
+    name: str
+    bias: Array
+    """theta' (d,)"""
+    weights: Array
+    """u_t (T, d), or (1, d) for all tasks alike"""
+    losses: Array
+    """(T,): the loss of ``u_t`` on task t, summed over its points, without regulariser"""
+    keys: tuple[Hashable, ...] = ()
+    """of the tasks"""
+
+
+# --------------------------------------------------------------------------------------------------- the best bias
+
+# Within tasks: as exact as arithmetic allows, because errors of first order in s reach the gradient across tasks.
+_EXACT = Goal(1e-13, 1e-18, MAX_SWEEPS), Goal(1e-13, 1e-18, MAX_STEPS)
+
+
+def bias_optimum(
+    loss: Any,
+    block: Block,
+    strength: float,
+    tolerance: float = 1e-8,
+    *,
+    radius: float | None = None,
+    max_solves: int = 300,
+) -> BiasOptimum:
+    """The single bias that would have served all tasks best: ``min_theta sum_t L_t(theta)``, with a certificate.
+
+    The sum is convex and smooth, with gradient ``g = sum_t q_t``; Newton steps with Levenberg-Marquardt damping
+    minimise it. The certificate: the dual value of each task is linear in theta, so for every theta' within ``radius``
+    of theta
+
+        sum_t L_t(theta')  >=  sum_t [L_t(theta) - gap_t] - radius |g|
+
+    Parameters
+    ----------
+    loss, block, strength, tolerance : as for ``optima``
+    radius : of the ball in which the certificate holds; default ``1 + 2 |theta|``, which holds every bias of length up
+        to ``1 + |theta|``
+    max_solves : limit on the work, in solves of all tasks; the usual need is about 10
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``optima``.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The bias is not certified.
+
+    Examples
+    --------
+    >>> import owo
+    >>> block = owo.Block([[1.0], [1.0], [1.0]], [4.0, 5.0, 9.0], [0, 1, 2])
+    >>> best = bias_optimum(owo.Absolute(), block, strength=0.5)
+    >>> best.bias.round(6).tolist(), round(best.value, 6)
+    ([5.5], 3.125)
+    """
+    tasks = Tasks.of(loss, block, strength)
+    tolerance = positive(tolerance, "tolerance")
+    tasks.solve(np.zeros(tasks.d), _EXACT)
+    tasks.solve(-tasks.gradient() / tasks.inertia, _EXACT)  # the mean of the tasks' optima around 0
+    solves, damping = 2, 1e-3
+    while True:
+        value, norm = tasks.value(), float(np.linalg.norm(tasks.gradient()))
+        reach = 1.0 + 2.0 * float(np.linalg.norm(tasks.bias)) if radius is None else positive(radius, "radius")
+        lower = value - tasks.gap() - reach * norm
+        certified = value - lower <= tolerance * (1.0 + abs(value))
+        if certified or solves >= max_solves or not math.isfinite(value):
+            break
+        damping, taken = _newton_step(tasks, damping, max_solves - solves)
+        solves += taken
+    if not certified:
+        warnings.warn(
+            f"the best bias is not certified: within {reach:.3g} of it some bias may be better by {value - lower:.3g} "
+            f"of {value:.6g}, where {tolerance:g} (1 + value) was asked. Raise max_solves (now {max_solves}), strength "
+            "or tolerance",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return BiasOptimum(tasks.bias, value, lower, reach, norm, certified, solves, tasks.optima(tolerance))
+
+
+def _newton_step(tasks: Tasks, damping: float, limit: int) -> tuple[float, int]:
+    """Move the bias by a Newton step, damped until it does not overshoot; the next damping, and the solves it took."""
+    bias, gradient, hessian = tasks.bias, tasks.gradient(), tasks.hessian()
+    for solves in range(1, limit + 1):
+        step = -np.linalg.solve(hessian + damping * tasks.inertia * np.eye(tasks.d), gradient)
+        tasks.solve(bias + step, _EXACT)
+        if tasks.gradient() @ step <= -0.5 * (gradient @ step):
+            return max(0.1 * damping, 1e-10), solves
+        damping *= 10.0
+    tasks.solve(bias, _EXACT)
+    return damping, limit
+
+
+# ------------------------------------------------------------------------------------------------------ comparators
+
+
+def own_optimum(loss: Any, block: Block, strength: float) -> Comparator:
+    """Every task at its own optimum around 0: with a small strength, (nearly) the least loss that weights can have.
+
+    The bias is the mean of these weights, each counted as often as its task has points: the bias that makes the
+    spread ``sum_t n_t |u_t - bias|^2`` least, which is what certificates pay for.
+    """
+    found, lengths = optima(loss, block, strength), block.grouped().lengths
+    return Comparator("own optimum", lengths @ found.weights / block.n, found.weights, found.losses, found.keys)
+
+
+def given_bias(loss: Any, block: Block, strength: float, bias: ArrayLike, name: str = "given bias") -> Comparator:
+    """Every task at its optimum around a bias (d,): the true mean of synthetic tasks, or 0 for independent learning."""
+    found = optima(loss, block, strength, bias)
+    return Comparator(name, vector(bias, block.d), found.weights, found.losses, found.keys)
+
+
+def best_bias(loss: Any, block: Block, strength: float, tolerance: float = 1e-8) -> Comparator:
+    """Every task at its optimum around the best single bias in hindsight; ``bias_optimum`` has its certificate."""
+    best = bias_optimum(loss, block, strength, tolerance)
+    return Comparator("best bias", best.bias, best.optima.weights, best.optima.losses, best.optima.keys)
+
+
+def pooled(loss: Any, block: Block, strength: float = 1e-6) -> Comparator:
+    """One weight vector for the points of all tasks, ``min_w  sum_i loss + n strength / 2 |w|^2``; no spread."""
+    tasks = Tasks.of(loss, block, strength)
+    weights = task_optimum(loss, tasks.data.X, tasks.data.y, strength).weights
+    tasks.solve(weights, (_AS_IT_IS, _AS_IT_IS))
+    return Comparator("pooled", weights, weights[None], tasks.results[:, LOSS].copy(), tasks.keys)
+
+
+_AS_IT_IS = Goal(math.inf, math.inf, 0)

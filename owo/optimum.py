@@ -1,0 +1,274 @@
+"""Certified optima of tasks: the weights of least regularised loss, and how far from least they can be at most.
+
+``task_optimum`` solves one task, ``optima`` all tasks of a block in one compiled pass (``owo.ascent``). The certificate
+is a duality gap, which holds whatever the solver did; an optimum that misses its tolerance is warned about.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import warnings
+from collections.abc import Hashable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from owo import ascent
+from owo._record import is_record
+from owo.ascent import GAP, LOSS, MOVED, STEPS, SWEEPS, VALUE, Data, Goal
+from owo.kernels import first_refused
+from owo.rotation import restore, rotate
+from owo.streams.block import Block
+from owo.streams.points import as_points
+
+Array = NDArray[np.float64]
+
+MAX_SWEEPS, MAX_STEPS = 50, 300
+"""Limits on the work for one task: sweeps of coordinate ascent, then Newton steps; more than 60 of these are rare."""
+
+
+class ConvergenceWarning(UserWarning):
+    """An optimum that is not certified to the tolerance asked for; its ``gap`` still bounds its error."""
+
+
+class Optimum(NamedTuple):
+    """The optimum of one task; see ``task_optimum``."""
+
+    weights: Array
+    """w (d,)"""
+    slopes: Array
+    """s (n,): a subgradient of the loss at every point, with ``w = bias - sum_i s_i x_i / (n strength)``"""
+    value: float
+    """P(w), the regularised loss"""
+    gap: float
+    """P(w) is at most this far above the minimum"""
+    certified: bool
+    """``gap <= tolerance (1 + |value|)``"""
+    loss: float
+    """``sum_i loss(<x_i, w>, y_i)`` without the regulariser"""
+    sweeps: int
+    """of coordinate ascent"""
+    steps: int
+    """of Newton's method, after the sweeps"""
+
+
+class Optima(NamedTuple):
+    """The optima of T tasks, in the order of ``block.keys``; fields as in ``Optimum``; see ``optima``."""
+
+    keys: tuple[Hashable, ...]
+    weights: Array
+    """(T, d)"""
+    slopes: Array
+    """(n,), in the order of ``block.grouped()``"""
+    values: Array
+    gaps: Array
+    certified: NDArray[np.bool_]
+    losses: Array
+    pulls: Array
+    """(T, d): ``q_t = sum_i s_i x_i``, the gradient of ``L_t`` at the bias"""
+    sweeps: NDArray[np.int64]
+    steps: NDArray[np.int64]
+
+
+def task_optimum(
+    loss: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    strength: float,
+    bias: ArrayLike | None = None,
+    tolerance: float = 1e-8,
+    *,
+    max_sweeps: int = MAX_SWEEPS,
+    max_steps: int = MAX_STEPS,
+) -> Optimum:
+    """The weights of least regularised loss on one task, with a certificate.
+
+    ``min_w  sum_i loss(<x_i, w>, y_i) + n strength / 2 |w - bias|^2``
+
+    Parameters
+    ----------
+    loss : an instance of a class made with ``@owo.loss``
+    X, y : the points (n, d) and labels (n,)
+    strength : lambda > 0, in units of loss over |w|^2
+    bias : theta (d,); default 0
+    tolerance : the gap asked for, relative to ``1 + |value|``
+    max_sweeps, max_steps : limits on the work
+
+    Raises
+    ------
+    TypeError, ValueError
+        Points, labels, bias, strength or tolerance that are not finite numbers of the right shape and range.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The optimum is not certified.
+
+    Examples
+    --------
+    >>> import owo
+    >>> best = task_optimum(owo.Absolute(), [[1.0], [1.0], [1.0]], [0.0, 1.0, 5.0], strength=0.01)
+    >>> best.weights.round(3).tolist(), best.certified
+    ([1.0], True)
+    """
+    X, y = as_points(X, y)
+    tasks = Tasks(loss, X, y, np.array([0, len(y)], dtype=np.int64), ("the task",), strength)
+    tasks.solve(vector(bias, tasks.d), _goals(tolerance, max_sweeps, max_steps))
+    found = tasks.optima(tolerance)
+    _warn(found, tolerance, max_steps)
+    return Optimum(
+        found.weights[0], found.slopes, float(found.values[0]), float(found.gaps[0]), bool(found.certified[0]),
+        float(found.losses[0]), int(found.sweeps[0]), int(found.steps[0]),
+    )  # fmt: skip
+
+
+def optima(
+    loss: Any,
+    block: Block,
+    strength: float,
+    bias: ArrayLike | None = None,
+    tolerance: float = 1e-8,
+    *,
+    max_sweeps: int = MAX_SWEEPS,
+    max_steps: int = MAX_STEPS,
+) -> Optima:
+    """``task_optimum`` for every task of a block, in one compiled pass.
+
+    The rows of a task need not stand together. Arguments and errors as there; T tasks, n points in all.
+
+    Examples
+    --------
+    >>> import owo
+    >>> block = owo.Block([[1.0], [1.0], [1.0]], [0.0, 1.0, 3.0], [0, 1, 1], keys=["a", "b"])
+    >>> found = optima(owo.Squared(), block, strength=1.0)
+    >>> dict(zip(found.keys, found.weights[:, 0].round(3).tolist()))
+    {'a': 0.0, 'b': 1.0}
+    """
+    tasks = Tasks.of(loss, block, strength)
+    tasks.solve(vector(bias, tasks.d), _goals(tolerance, max_sweeps, max_steps))
+    found = tasks.optima(tolerance)
+    _warn(found, tolerance, max_steps)
+    return found
+
+
+class Tasks:
+    """Tasks whose rows stand together, ready for the kernels; each solve starts from the slopes of the one before.
+
+    ``X`` (n, d), ``y`` (n,) and ``offsets`` (T + 1,) of T tasks with ``keys``.
+    """
+
+    def __init__(
+        self, loss: Any, X: Array, y: Array, offsets: NDArray[np.int64], keys: tuple[Hashable, ...], strength: float
+    ) -> None:
+        self.loss, self.keys, self.strength = loss, keys, positive(strength, "strength")
+        _refuse(loss, y)
+        self.n, self.d = X.shape
+        lengths = np.diff(offsets)
+        k = min(self.d, int(lengths.max()))
+        rows = X if lengths.min() >= self.d else np.empty((self.n, k))
+        if rows is not X:
+            rotate(X, offsets, rows)
+        points = np.zeros((self.n, ascent.KEPT + 1))
+        points[:, ascent.SQUARE] = np.einsum("ij,ij->i", X, X)
+        self.data = Data(X, rows, y, offsets, points, np.empty((k + 3, k)))
+        self.shifts, self.results = np.zeros((len(lengths), k)), np.zeros((len(lengths), STEPS + 1))
+        self.bias = np.zeros(self.d)
+        self.inertia = self.strength * self.n
+
+    @classmethod
+    def of(cls, loss: Any, block: Block, strength: float) -> Tasks:
+        """Those of a block, in the order of its keys."""
+        if not isinstance(block, Block):
+            raise TypeError(f"block is a {type(block).__name__}; needed an owo.Block: see owo.streams.from_arrays")
+        together = block.grouped()
+        offsets = np.concatenate(([0], np.cumsum(together.lengths, dtype=np.int64)))
+        return cls(loss, together.X, together.y, offsets, together.keys, strength)
+
+    def solve(self, bias: Array, goals: tuple[Goal, Goal]) -> None:
+        """The optima around a bias: stage one, then stage two for the tasks that need it."""
+        first, second = goals
+        self.bias = bias
+        self.data.points[:, ascent.BASE] = self.data.X @ bias
+        ascent.ascend(self.loss, self.data, self.strength, first, self.shifts, self.results)
+        gaps, sizes, moved = self.results[:, GAP], 1.0 + np.abs(self.results[:, VALUE]), self.results[:, MOVED]
+        if not np.all((gaps <= second.tolerance * sizes) & (moved <= second.still)):
+            ascent.climb(self.loss, self.data, self.strength, second, self.shifts, self.results)
+
+    def value(self) -> float:
+        """``sum_t L_t(bias)``."""
+        return float(self.results[:, VALUE].sum())
+
+    def gap(self) -> float:
+        """How far ``value`` is above what it should be, at most."""
+        return float(np.maximum(self.results[:, GAP], 0.0).sum())
+
+    def gradient(self) -> Array:
+        """``sum_t q_t``."""
+        return self.data.X.T @ self.data.points[:, ascent.SLOPE]
+
+    def hessian(self) -> Array:
+        """A generalised Hessian of ``sum_t L_t``, (d, d)."""
+        longest = int(np.diff(self.data.offsets).max())
+        factor, root = np.empty((longest, longest)), np.empty_like(self.data.X)
+        ascent.curvature(self.loss, self.data, self.strength, self.shifts, factor, root)
+        return root.T @ root
+
+    def optima(self, tolerance: float) -> Optima:
+        """What was found, in the coordinates of X."""
+        slopes = self.data.points[:, ascent.SLOPE].copy()
+        weights, pulls = np.empty((2, len(self.keys), self.d))
+        restore(self.data.X, self.data.rows, self.data.offsets, slopes, self.bias, self.shifts, weights, pulls)
+        values, losses, gaps = self.results[:, [VALUE, LOSS, GAP]].T.copy()
+        gaps = np.maximum(gaps, 0.0)  # below 0 by rounding only
+        certified = gaps <= tolerance * (1.0 + np.abs(values))
+        sweeps, steps = self.results[:, [SWEEPS, STEPS]].T.astype(np.int64)
+        return Optima(self.keys, weights, slopes, values, gaps, certified, losses, pulls, sweeps, steps)
+
+
+# ----------------------------------------------------------------------------------------------------- at the door
+
+
+def _refuse(loss: Any, y: Array) -> None:
+    if not is_record(loss):
+        raise TypeError(f"loss is {loss!r}; needed an instance of a class made with @owo.loss, such as owo.Absolute()")
+    row = first_refused(loss, y)
+    if row >= 0:
+        wanted = getattr(loss, "labels", "finite numbers")
+        raise ValueError(f"label {y[row]} is not one that {type(loss).__name__} takes; needed {wanted}. Recode y")
+
+
+def vector(bias: ArrayLike | None, d: int) -> Array:
+    """A bias (d,) from outside, checked; 0 for None."""
+    found = np.zeros(d) if bias is None else np.array(bias, dtype=np.float64)
+    if found.shape != (d,) or not np.isfinite(found).all():
+        raise ValueError(f"bias has shape {found.shape} or entries that are not finite; needed a finite vector {(d,)}")
+    return found
+
+
+def positive(value: float, name: str) -> float:
+    """A number above 0 from outside, checked."""
+    if not (isinstance(value, numbers.Real) and 0.0 < value < math.inf):
+        raise ValueError(f"{name} is {value!r}; needed a finite number above 0")
+    return float(value)
+
+
+def _goals(tolerance: float, max_sweeps: int, max_steps: int) -> tuple[Goal, Goal]:
+    tolerance = positive(tolerance, "tolerance")
+    return Goal(tolerance, math.inf, int(max_sweeps)), Goal(tolerance, math.inf, int(max_steps))
+
+
+def _warn(found: Optima, tolerance: float, max_steps: int) -> None:
+    """Never silent: how many optima are not certified, the worst of them, and what to do."""
+    count = int(np.count_nonzero(~found.certified))
+    if count:
+        relative = found.gaps / (1.0 + np.abs(found.values))
+        worst = int(np.argmax(np.nan_to_num(relative, nan=np.inf)))
+        warnings.warn(
+            f"{count} of {len(found.keys)} optima are not certified; the worst, of task {found.keys[worst]!r}, may be "
+            f"{relative[worst]:.3g} (1 + |value|) above the minimum, where {tolerance:g} was asked. Raise max_steps "
+            f"(now {max_steps}), strength or tolerance; centre y if it is far from 0; run owo.checks on your own loss",
+            ConvergenceWarning,
+            stacklevel=3,
+        )

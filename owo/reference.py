@@ -1,0 +1,123 @@
+"""The problems of ``owo.hindsight`` in cvxpy, for verification: slow, and independent of every kernel.
+
+They need the loss's ``expression(p, y)``, its twin in cvxpy. Solver and tolerances are arguments. A result that the
+solver does not call optimal is an error, never a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from owo.optimum import positive, vector
+from owo.streams.block import Block
+from owo.streams.points import as_points
+
+Array = NDArray[np.float64]
+
+SOLVER = "CLARABEL"
+OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10, "max_iter": 200}
+)
+"""CLARABEL's tolerances: duality gap (absolute, relative) and feasibility, a hundredth of its defaults."""
+
+
+class Solution(NamedTuple):
+    """What the solver found."""
+
+    value: float
+    """the objective at these weights"""
+    weights: Array
+    """(d,); of ``best_bias`` (T, d), in the order of ``block.keys``"""
+    bias: Array
+    """(d,): the one given, or found"""
+    status: str
+    """the solver's own word"""
+
+
+def task_optimum(
+    loss: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    strength: float,
+    bias: ArrayLike | None = None,
+    *,
+    solver: str = SOLVER,
+    options: Mapping[str, Any] = OPTIONS,
+) -> Solution:
+    """``min_w  sum_i loss(<x_i, w>, y_i) + n strength / 2 |w - bias|^2``; as ``hindsight.task_optimum``.
+
+    Parameters
+    ----------
+    loss : a loss with ``expression``
+    X, y, strength, bias : as there
+    solver, options : for ``cvxpy.Problem.solve``; other solvers have other names for their tolerances
+
+    Raises
+    ------
+    TypeError
+        The loss has no ``expression``.
+    RuntimeError
+        The solver does not call its result optimal.
+    """
+    import cvxpy
+
+    X, y = as_points(X, y)
+    centre = vector(bias, X.shape[1])
+    weights = cvxpy.Variable(X.shape[1])
+    spread = cvxpy.sum_squares(weights - centre)
+    objective = _total(loss, X @ weights, y) + 0.5 * len(y) * positive(strength, "strength") * spread
+    value, status = _solved(objective, solver, options)
+    return Solution(value, np.asarray(weights.value), centre, status)
+
+
+def best_bias(
+    loss: Any, block: Block, strength: float, *, solver: str = SOLVER, options: Mapping[str, Any] = OPTIONS
+) -> Solution:
+    """``min over theta and all w_t  sum_t [sum_i loss(<x_i, w_t>, y_i) + n_t strength / 2 |w_t - theta|^2]``, jointly.
+
+    As ``hindsight.bias_optimum``; arguments and errors as in ``task_optimum``.
+    """
+    import cvxpy
+
+    tasks, lengths = block.n_tasks, np.bincount(block.task)
+    weights, bias = cvxpy.Variable((tasks, block.d)), cvxpy.Variable((1, block.d))
+    predictions = cvxpy.sum(cvxpy.multiply(block.X, weights[block.task]), axis=1)
+    spread = cvxpy.sum_squares(cvxpy.multiply(np.sqrt(lengths)[:, None], weights - np.ones((tasks, 1)) @ bias))
+    objective = _total(loss, predictions, block.y) + 0.5 * positive(strength, "strength") * spread
+    value, status = _solved(objective, solver, options)
+    return Solution(value, np.asarray(weights.value), np.asarray(bias.value)[0], status)
+
+
+def pooled(
+    loss: Any, block: Block, strength: float, *, solver: str = SOLVER, options: Mapping[str, Any] = OPTIONS
+) -> Solution:
+    """``min_w  sum_i loss(<x_i, w>, y_i) + n strength / 2 |w|^2`` over all points; as ``hindsight.pooled``."""
+    return task_optimum(loss, block.X, block.y, strength, solver=solver, options=options)
+
+
+def _total(loss: Any, predictions: Any, y: Array) -> Any:
+    import cvxpy
+
+    if not callable(getattr(loss, "expression", None)):
+        raise TypeError(
+            f"{type(loss).__name__} has no method expression(p, y), its twin in cvxpy; verification needs it: define it"
+        )
+    return cvxpy.sum(loss.expression(predictions, y))
+
+
+def _solved(objective: Any, solver: str, options: Mapping[str, Any]) -> tuple[float, str]:
+    import cvxpy
+
+    problem = cvxpy.Problem(cvxpy.Minimize(objective))
+    problem.solve(solver=solver, **options)
+    if problem.status != cvxpy.OPTIMAL:
+        raise RuntimeError(
+            f"{solver} ended with status {problem.status!r}; needed {cvxpy.OPTIMAL!r}. Pass looser tolerances in "
+            "options, another solver, or better scaled points"
+        )
+    return float(problem.value), str(problem.status)
