@@ -143,7 +143,7 @@ def bias_optimum(
         value, norm = tasks.value(), float(np.linalg.norm(tasks.gradient()))
         reach = 1.0 + 2.0 * float(np.linalg.norm(tasks.bias)) if radius is None else positive(radius, "radius")
         lower = value - tasks.gap() - reach * norm
-        certified = value - lower <= tolerance * (1.0 + abs(value))
+        certified = math.isfinite(value) and value - lower <= tolerance * (1.0 + abs(value))
         if certified or solves >= max_solves or not math.isfinite(value):
             break
         damping, taken = _newton_step(tasks, damping, max_solves - solves)

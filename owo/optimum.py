@@ -222,7 +222,7 @@ class Tasks:
         restore(self.data.X, self.data.rows, self.data.offsets, slopes, self.bias, self.shifts, weights, pulls)
         values, losses, gaps = self.results[:, [VALUE, LOSS, GAP]].T.copy()
         gaps = np.maximum(gaps, 0.0)  # below 0 by rounding only
-        certified = gaps <= tolerance * (1.0 + np.abs(values))
+        certified = np.isfinite(values) & (gaps <= tolerance * (1.0 + np.abs(values)))
         sweeps, steps = self.results[:, [SWEEPS, STEPS]].T.astype(np.int64)
         return Optima(self.keys, weights, slopes, values, gaps, certified, losses, pulls, sweeps, steps)
 

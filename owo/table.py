@@ -1,0 +1,175 @@
+"""The table of a comparison, and what has to be known to read it."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from typing import Any, NamedTuple
+
+from owo.compare import Comparison, Outcome
+from owo.contenders import FREE, INDEPENDENT, ORACLE, PER_POINT
+
+
+class Table(NamedTuple):
+    """Cells as text."""
+
+    groups: tuple[tuple[str, int], ...]
+    """headings over the columns, and how many columns each is over"""
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def table(comparison: Comparison) -> Table:
+    """The table of a comparison; ``notes`` says what it means."""
+    error = ("error",) if comparison.settings.classification else ()
+    orders = comparison.settings.orders
+    groups = (
+        ("", 1),
+        (f"{orders} random order{'s' if orders > 1 else ''}", 2 + len(error)),
+        ("the data's own order", 3 + len(error)),
+        ("", 1),
+        ("numbers used", 2),
+    )
+    header = (
+        "learner",
+        "loss",
+        *error,
+        "gain %",
+        "loss",
+        *error,
+        "regret",
+        "certificate",
+        "seconds",
+        "strength",
+        "step",
+    )
+    return Table(groups, header, tuple(_cells(comparison, outcome) for outcome in comparison.outcomes))
+
+
+def _cells(comparison: Comparison, outcome: Outcome) -> tuple[str, ...]:
+    gain, half = comparison.gain(outcome)
+    shown = f"{gain:.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
+    if outcome.contender is INDEPENDENT or not math.isfinite(gain):
+        shown = "-"
+    sort = comparison.settings.classification
+    regret, certificate = per_point(comparison, outcome)
+    return (
+        outcome.contender.name,
+        number(float(outcome.losses.mean())),
+        *([number(float(outcome.errors.mean()))] if sort else []),
+        shown,
+        number(outcome.own.loss),
+        *([number(outcome.own.error)] if sort else []),
+        number(regret),
+        number(certificate),
+        f"{outcome.seconds:.4f}" if outcome.seconds < 1.0 else f"{outcome.seconds:.2f}",
+        *_numbers(comparison, outcome),
+    )
+
+
+def _numbers(comparison: Comparison, outcome: Outcome) -> list[str]:
+    """Strength and step, with a star where they are the best of the grid."""
+    cells = []
+    tunes = ("strength",) if outcome.contender is ORACLE else outcome.contender.tunes
+    for name, value in outcome.choice._asdict().items():
+        given = outcome.contender.fixable and getattr(comparison.settings, name) is not None
+        cells.append(f"{value:.3g}{'' if given else '*'}" if name in tunes else "-")
+    return cells
+
+
+def per_point(comparison: Comparison, outcome: Outcome) -> tuple[float, float]:
+    """Regret and certificate in the data's own order, a point, in the unit of the table."""
+    scale = comparison.arena.unit / comparison.data.block.n
+    ledger = outcome.own.ledger
+    regret, certificate = ledger.regret(outcome.comparator)[-1], ledger.certificate(outcome.comparator).total[-1]
+    return float(regret) * scale, float(certificate) * scale
+
+
+def number(value: float) -> str:
+    """Three decimals, or three digits where these say nothing."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.3f}" if 0.001 <= abs(value) < 1000.0 or value == 0.0 else f"{value:.3g}"
+
+
+def unit(comparison: Comparison) -> str:
+    """The unit of the losses, in words; empty if they have none."""
+    if comparison.settings.classification:
+        return ""
+    return {1: "standard deviations of y", 2: "variances of y"}.get(
+        comparison.settings.degree, "units of the encoded y"
+    )
+
+
+def loss_name(loss: Any) -> str:
+    """A loss in words, as in ``pinball loss (quantile 0.9)``."""
+    fields = ", ".join(f"{key} {value:g}" for key, value in loss._asdict().items())
+    words = "".join(f" {c.lower()}" if c.isupper() else c for c in type(loss).__name__).strip()
+    return f"{words} loss" + (f" ({fields})" if fields else "")
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What has to be known to read any table of the same settings, a line each."""
+    settings, units = comparison.settings, unit(comparison)
+    lines = [f"loss: {loss_name(settings.loss)}, mean over points{f', in {units}' if units else ''}."]
+    if settings.classification:
+        lines.append("error: share of points whose sign was wrong; a prediction of exactly 0 counts half.")
+    lines.append(
+        "gain: how much less is lost than by independent learning in the same orders; "
+        + ("±: 95 % interval of that paired difference." if settings.orders > 1 else "its interval needs 2 orders.")
+    )
+    lines.append("regret: loss a point beyond the best bias in hindsight (pooled: beyond the best single weights).")
+    lines.append("certificate: the bound on that regret that the run itself proves, whatever the data.")
+    lines.append("seconds: to stream all points once, compiled. Orders are orders of the tasks.")
+    if any("*" in cell for row in table(comparison).rows for cell in row[-2:]):
+        lines.append("*: best of a coarse grid, in hindsight, on the first random order (oracle: as OWO per task).")
+    lines.append("Parameter-free rows are coin betting as it comes: no number in them was tuned.")
+    return lines
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """What has to be known of this data set and this run."""
+    encoding, block = comparison.arena.encoding, comparison.data.block
+    if encoding.tasks == block.n_tasks:
+        lines = ["Means and scales were taken from all tasks: this is not online."]
+    else:
+        lines = [f"Means and scales come from the first {encoding.tasks} tasks of each order, and from nothing later."]
+    if not block.contiguous:
+        lines.append("In the data's own order tasks are mixed; in the random orders they come one after another.")
+    if comparison.doubts:
+        lines.append(f"{len(comparison.doubts)} comparators are not certified as best. First: {comparison.doubts[0]}")
+    return [*lines, verdict(comparison)]
+
+
+def summary(comparison: Comparison) -> str:
+    """What came out, in two sentences."""
+    said = []
+    for contender in (PER_POINT, FREE):
+        outcome = comparison.outcome(contender)
+        gain, half = comparison.gain(outcome)
+        interval = "" if math.isnan(half) else f" (95 % interval {gain - half:.1f} to {gain + half:.1f})"
+        said.append(f"{contender.name} lost {abs(gain):.1f} % {'less' if gain >= 0.0 else 'more'}{interval}")
+    return f"Against independent learning, {said[0]}; {said[1]}, with no number to choose."
+
+
+def verdict(comparison: Comparison) -> str:
+    """Whether all runs kept to their certificates."""
+    bad = len(comparison.violations)
+    if not bad:
+        return f"Held against hindsight {comparison.checked} times, at every task: no regret above its certificate."
+    return f"CERTIFICATE VIOLATED in {bad} of {comparison.checked} checks. First: {comparison.violations[0]}"
+
+
+def write_csv(comparison: Comparison, path: str | os.PathLike[str]) -> None:
+    """The table in full precision."""
+    names = ("learner", "loss", "error", "gain_percent", "gain_half_width", "own_loss", "own_error", "own_regret",
+             "own_certificate", "seconds", "strength", "step")  # fmt: skip
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        for each in comparison.outcomes:
+            values = (each.losses.mean(), each.errors.mean(), *comparison.gain(each), each.own.loss, each.own.error,
+                      *per_point(comparison, each), each.seconds)  # fmt: skip
+            used = [cell.rstrip("*-") for cell in _numbers(comparison, each)]
+            writer.writerow([each.contender.name, *(f"{v:.10g}" if math.isfinite(v) else "" for v in values), *used])

@@ -1,0 +1,132 @@
+"""Figures show what the ledgers hold, with labels, and leave everything else as it was."""
+
+import numpy as np
+import pytest
+
+import owo
+from owo import hindsight, plotting
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    rng = np.random.default_rng(0)
+    w = 1.0 + 0.3 * rng.normal(size=(30, 3))
+    return owo.streams.from_arrays(X := rng.normal(size=(150, 3)), (X * w.repeat(5, 0)).sum(1), np.arange(30).repeat(5))
+
+
+@pytest.fixture(scope="module")
+def ledgers(tasks):
+    def run(outer):
+        return owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(), outer, "task").run(tasks, path_every=3)
+
+    return {"independent": run(owo.Frozen()), "owo": run(owo.DualAveraging(0.1))}
+
+
+@pytest.fixture(scope="module")
+def comparator(tasks):
+    return hindsight.best_bias(owo.Absolute(), tasks, 1.0)
+
+
+@pytest.fixture
+def axes():
+    from matplotlib.figure import Figure
+
+    return Figure().subplots()
+
+
+def drawn(ax) -> dict:
+    return {line.get_label(): np.column_stack(line.get_data()) for line in ax.get_lines()}
+
+
+def test_cumulative_loss_is_the_ledgers(ledgers, axes):
+    ax = plotting.cumulative_loss(ledgers, axes, scale=2.0, unit="dollars")
+    assert ax is axes
+    for name, ledger in ledgers.items():
+        assert np.array_equal(drawn(ax)[name][:, 1], 2.0 * ledger.cumulative_loss())
+    assert ax.get_xlabel() == "tasks seen" and ax.get_ylabel() == "cumulative loss (dollars)"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(ledgers)
+
+
+def test_cumulative_loss_beyond_a_run_is_the_difference(ledgers, axes):
+    ax = plotting.cumulative_loss(ledgers, axes, beyond=ledgers["independent"])
+    assert not drawn(ax)["independent"][:, 1].any()
+    assert drawn(ax)["owo"][-1, 1] == ledgers["owo"].regret(ledgers["independent"])[-1]
+
+
+def test_regret_stays_below_its_certificate_in_the_figure(ledgers, comparator, axes):
+    ax = plotting.regret(ledgers["owo"], comparator, axes, terms=True)
+    lines, points = drawn(ax), np.cumsum(ledgers["owo"].rounds)
+    assert np.allclose(lines["certificate"][:, 1], ledgers["owo"].certificate(comparator).total / points)
+    assert np.nanmax(lines["regret"][:, 1] - lines["certificate"][:, 1]) <= 0.0
+    assert {"within", "across"} <= set(lines)
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert ax.get_xlabel() == "tasks seen" and "average a point" in ax.get_ylabel()
+
+
+def test_bias_path_starts_at_the_centre_and_ends_at_the_bias(ledgers, axes):
+    ledger = ledgers["owo"]
+    ax = plotting.bias_path(ledger, ["price", "age", "income"], axes, shown=["age"])
+    line = drawn(ax)["age"]
+    assert line[0].tolist() == [0.0, 0.0] and line[-1].tolist() == [30.0, ledger.path[-1, 1]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["age", "2 others"]
+    assert ax.get_ylabel() == "coordinate of the bias"
+
+
+def test_the_largest_coordinates_are_named(ledgers, axes):
+    ax = plotting.bias_path(ledgers["owo"], None, axes, shown=1)
+    largest = int(np.argmax(np.abs(ledgers["owo"].path[-1])))
+    assert ax.get_legend().get_texts()[0].get_text() == f"x{largest}"
+
+
+def test_lines_differ_without_colour():
+    assert len({(str(dash), marker) for _, dash, marker in plotting.STYLES}) == len(plotting.STYLES)
+
+
+def test_long_runs_are_drawn_at_a_limited_number_of_tasks(axes):
+    X = np.ones((2000, 1))
+    ledger = owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(), owo.Frozen(), "task").run(
+        owo.streams.from_arrays(X, X[:, 0], np.arange(2000))
+    )
+    line = drawn(plotting.cumulative_loss({"long": ledger}, axes))["long"]
+    assert len(line) <= plotting.POINTS_DRAWN and line[-1].tolist() == [2000.0, 2000.0]
+
+
+def test_new_axes_come_from_pyplot_and_nothing_global_changes(ledgers):
+    import matplotlib
+    from matplotlib import pyplot
+
+    before = dict(matplotlib.rcParams)
+    ax = plotting.cumulative_loss(ledgers)
+    assert pyplot.get_fignums() == [ax.figure.number]
+    pyplot.close(ax.figure)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_given_axes_make_no_figure(ledgers, axes):
+    from matplotlib import pyplot
+
+    plotting.cumulative_loss(ledgers, axes)
+    assert pyplot.get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    ("draw", "said"),
+    [
+        (lambda runs, ax: plotting.cumulative_loss({}, ax), "at least one"),
+        (lambda runs, ax: plotting.bias_path(runs["owo"], ["a"], ax), "1 names for a bias of 3"),
+        (lambda runs, ax: plotting.bias_path(runs["owo"], list("abc"), ax, shown=["z"]), "no coordinate 'z'"),
+        (lambda runs, ax: plotting.bias_path(pathless(), None, ax), "path_every"),
+        (lambda runs, ax: plotting.cumulative_loss({"empty": empty()}, ax), "no task has ended"),
+    ],
+)
+def test_what_cannot_be_drawn_says_why(ledgers, axes, draw, said):
+    with pytest.raises(ValueError, match=said):
+        draw(ledgers, axes)
+
+
+def pathless():
+    return owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(), owo.Frozen(), "task").run([([[1.0]], [1.0])])
+
+
+def empty():
+    return owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(), owo.Frozen(), "task", bias=[0.0]).ledger
