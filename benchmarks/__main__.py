@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import itertools
 import json
 import pathlib
 import platform
@@ -52,7 +53,7 @@ def c_stream(folder: pathlib.Path) -> Any | None:
 def numpy_stream(X: Any, y: Any, offsets: Any) -> Any:
     """The plain loop of research code."""
     theta, losses = np.zeros(X.shape[1]), np.empty(len(y))
-    for start, stop in zip(offsets, offsets[1:], strict=False):
+    for start, stop in itertools.pairwise(offsets):
         q = np.zeros(X.shape[1])
         for i, r in enumerate(range(start, stop), start=1):
             p = X[r] @ (theta - q / (STRENGTH * i))
@@ -135,7 +136,9 @@ def table(results: list[dict[str, Any]]) -> str:
         middle = f"{ours['median']:.1f} ({ours['quartiles'][0]:.1f}-{ours['quartiles'][1]:.1f})"
         c_rate, c_ratio = (f"{c['median']:.1f}", f"{c['owo is times']:.2f}") if c else ("no gcc", "-")
         plain_ratio = f"{plain['owo is times']:.0f}"
-        lines.append(f"| {r['d']} | {r['n']} | {middle} | {c_rate} | {plain['median']:.2f} | {c_ratio} | {plain_ratio} |")
+        lines.append(
+            f"| {r['d']} | {r['n']} | {middle} | {c_rate} | {plain['median']:.2f} | {c_ratio} | {plain_ratio} |"
+        )
     return "\n".join(lines)
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import dis
-import functools
 import hashlib
 import importlib
 import inspect
@@ -77,12 +76,36 @@ def record(cls: Class) -> Class:
     cls.__ne__ = lambda self, other: not self == other  # type: ignore[method-assign, assignment]
     cls.__hash__ = lambda self: hash((type(self), *self))  # type: ignore[method-assign, assignment]
     cls.__bool__ = lambda self: True  # type: ignore[attr-defined]
+    _distinguish(cls)
     typeof_impl.register(cls)(_typeof_record)
     _records.add(cls)
-    for name, value in vars(cls).items():
-        if isinstance(value, pytypes.FunctionType) and not name.startswith("_") and name not in _PYTHON_ONLY:
-            _publish(name, value)
+    for name, value in _compiled_methods(cls).items():
+        _publish(name, value)
     return cls
+
+
+def _distinguish(cls: Any) -> None:
+    """Give a class that has the name of an earlier record class another one.
+
+    Numba remembers the type of a named tuple by the name of its class, so a class defined anew (a cell run again)
+    would get the old one's code. Its ``repr`` and ``__qualname__`` keep the name.
+    """
+    label = cls.__name__
+    _named[label] = _named.get(label, 0) + 1
+    if _named[label] > 1:
+        cls.__name__ = f"{label}_{_named[label]}"
+        shown = cls.__repr__
+        cls.__repr__ = lambda self: label + shown(self).removeprefix(cls.__name__)
+
+
+def _compiled_methods(cls: type) -> dict[str, pytypes.FunctionType]:
+    """The methods that kernels may call, inherited ones too."""
+    members = {name: value for kind in reversed(cls.__mro__) for name, value in vars(kind).items()}
+    return {
+        name: value
+        for name, value in members.items()
+        if isinstance(value, pytypes.FunctionType) and not name.startswith("_") and name not in _PYTHON_ONLY
+    }
 
 
 _PYTHON_ONLY = {"check", "bound", "expression"}
@@ -132,6 +155,7 @@ register_default(RecordType)(models.TupleModel)
 
 _known: dict[str, type] = {}
 _records: set[type] = set()
+_named: dict[str, int] = {}
 _published: set[str] = set()
 
 
@@ -166,15 +190,19 @@ def _publish(name: str, example: pytypes.FunctionType) -> None:
 # ---------------------------------------------------------------------------------------------- fingerprints
 
 
-@functools.cache
 def fingerprint(cls: type) -> str:
     """Digest of the code of a record class, of all it calls, and of the sources it is compiled with."""
-    digest = hashlib.sha256(_package_digest())
-    seen: set[int] = set()
-    for name, value in sorted(vars(cls).items()):
-        if isinstance(value, pytypes.FunctionType) and not name.startswith("_") and name not in _PYTHON_ONLY:
+    if cls not in _fingerprints:
+        digest = hashlib.sha256(_package_digest())
+        seen: set[int] = set()
+        for name, value in sorted(_compiled_methods(cls).items()):
+            digest.update(name.encode())
             _digest_value(digest, value, [], seen)
-    return digest.hexdigest()[:16]
+        _fingerprints[cls] = digest.hexdigest()[:16]
+    return _fingerprints[cls]
+
+
+_fingerprints: dict[type, str] = {}
 
 
 def _digest_value(digest: Any, value: Any, attributes: list[str], seen: set[int]) -> None:
@@ -185,14 +213,17 @@ def _digest_value(digest: Any, value: Any, attributes: list[str], seen: set[int]
             seen.add(id(value))
             cells = (cell.cell_contents for cell in value.__closure__ or ())
             captured = dict(zip(value.__code__.co_freevars, cells, strict=True))
+            digest.update(repr((value.__defaults__, value.__kwdefaults__)).encode())
             _digest_code(digest, value.__code__, {**value.__globals__, **captured}, seen)
     elif isinstance(value, pytypes.ModuleType):
         for name in attributes:
             member = getattr(value, name, None)
-            if isinstance(getattr(member, "py_func", member), pytypes.FunctionType):
+            if not isinstance(member, pytypes.ModuleType):
                 _digest_value(digest, member, attributes, seen)
     elif isinstance(value, np.ndarray):
-        digest.update(value.tobytes())
+        digest.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
+    elif is_record(value):
+        digest.update(f"{value!r}{fingerprint(type(value))}".encode())
     elif isinstance(value, (int, float, complex, str, bytes, tuple, type(None))):
         digest.update(repr(value).encode())
 
@@ -274,7 +305,8 @@ class _KernelCache(caching.FunctionCache):
 
     def _load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super()._load_overload(sig, target_context)
+            found = super()._load_overload(sig, target_context)
+            return found if found is None or tuple(found.signature.args) == tuple(sig) else None
         except Exception as error:  # whatever is wrong with a cached file, compiling anew is right
             log.info("cached code of %s is unusable, compiling anew: %r", self._name, error)
             return None

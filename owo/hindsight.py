@@ -126,6 +126,10 @@ def bias_optimum(
     ConvergenceWarning
         The bias is not certified.
 
+    Notes
+    -----
+    Memory: a copy of X, (d, d) numbers, and (n_t, n_t) for the longest task.
+
     Examples
     --------
     >>> import owo

@@ -193,6 +193,14 @@ def end(outer, every_point, meta, tally, account, task, q, lost, centre, G, thet
     return meta, tally, account, (total + carry, late, float(clock[OPEN])), with_pull(tally, tally_norm2)
 
 
+@part
+def finite(outer, meta, account, snapshot):
+    """Whether the numbers of a task that ended, and the bias it led to, are finite."""
+    reach = outer.scale(meta) * snapshot[PULL]
+    inside = account[SLACK] + account[MARGIN] + account[PULL]
+    return math.isfinite(reach + inside + snapshot[SLACK] + snapshot[MARGIN])
+
+
 @lean_kernel
 def run(loss, inner, outer, every_point, X, y, task, ends, slots, across, within, clock, written, stride):
     """Stream all points in order; return how many were taken: all of them, or those before one that overflowed.
@@ -210,19 +218,17 @@ def run(loss, inner, outer, every_point, X, y, task, ends, slots, across, within
     all_points = losses.shape[0] == n
     r = row = 0
     while r < n:
-        # Rows of one task that follow one another are streamed with its scalars in registers.
-        code = task[r]
-        j = slots[code]
+        # Rows that share a slot and follow one another are streamed with its scalars in registers.
+        j = slots[task[r]]
         q = sums[j]
         state = as_state(inner.start(), states[j])
         account = as_state(ACCOUNT, accounts[j])
         total, carry, late, opened = as_state(TASK, tasks[j])
-        if account[ROUNDS] == 0.0:
-            opened = float(clock[ENDED])
-            clock[OPEN] += 1
-        first = r
         more = True
         while more:
+            if account[ROUNDS] == 0.0:
+                opened = float(clock[ENDED])
+                clock[OPEN] += 1
             x = X[r]
             base, along, x2 = dots(x, theta, q)
             pull = 0.0
@@ -245,38 +251,28 @@ def run(loss, inner, outer, every_point, X, y, task, ends, slots, across, within
                 late += s * base
                 if kept < 1.0:
                     add((1.0 - kept) * s, x, lost[j])
+            if ends[r]:
+                sums_of_task = (total, carry, late, opened)
+                meta, tally, account, losses_of_task, snapshot = end(
+                    outer, every_point, meta, tally, account, sums_of_task, q, lost[j], centre, G, theta, clock
+                )
+                if not finite(outer, meta, account, snapshot):
+                    return r
+                keep(account, ended_accounts[row])
+                keep(losses_of_task, ended_tasks[row])
+                keep(snapshot, ended_tallies[row])
+                row += 1
+                if stride > 0 and clock[ENDED] % stride == 0:
+                    slot = clock[ENDED] // stride - (clock[ENDED] - row) // stride - 1
+                    place(centre, outer.scale(meta) * outer.shrink(meta), G, path[slot])
+                state, account = inner.start(), ACCOUNT
+                total, carry, late, opened = TASK
             r += 1
-            more = r < n and task[r] == code and not ends[r - 1]
-        clock[POINTS] += r - first
-        if ends[r - 1]:
-            meta, tally, account, losses_of_task, snapshot = end(
-                outer,
-                every_point,
-                meta,
-                tally,
-                account,
-                (total, carry, late, opened),
-                q,
-                lost[j],
-                centre,
-                G,
-                theta,
-                clock,
-            )
-            keep(account, ended_accounts[row])
-            keep(losses_of_task, ended_tasks[row])
-            keep(snapshot, ended_tallies[row])
-            row += 1
-            if stride > 0 and clock[ENDED] % stride == 0:
-                slot = clock[ENDED] // stride - (clock[ENDED] - row) // stride - 1
-                place(centre, outer.scale(meta) * outer.shrink(meta), G, path[slot])
-            keep(inner.start(), states[j])
-            keep(ACCOUNT, accounts[j])
-            keep(TASK, tasks[j])
-        else:
-            keep(state, states[j])
-            keep(account, accounts[j])
-            keep((total, carry, late, opened), tasks[j])
+            more = r < n and slots[task[r]] == j
+        keep(state, states[j])
+        keep(account, accounts[j])
+        keep((total, carry, late, opened), tasks[j])
+    clock[POINTS] += n
     keep(meta, meta_row)
     keep(tally, tally_row)
     return n
@@ -284,13 +280,15 @@ def run(loss, inner, outer, every_point, X, y, task, ends, slots, across, within
 
 @lean_kernel
 def end_one(inner, outer, every_point, j, across, within, clock, written, stride):
-    """End the open task in slot j between points; as in ``run``."""
+    """End the open task in slot j between points, as in ``run``; False if a number overflowed."""
     centre, G, theta, meta_row, tally_row = across
     sums, lost, states, accounts, tasks = within
     meta, tally, account, losses_of_task, snapshot = end(
         outer, every_point, as_state(outer.start(), meta_row), as_state(ACCOUNT, tally_row),
         as_state(ACCOUNT, accounts[j]), as_state(TASK, tasks[j]), sums[j], lost[j], centre, G, theta, clock,
     )  # fmt: skip
+    if not finite(outer, meta, account, snapshot):
+        return False
     keep(account, written.accounts[0])
     keep(losses_of_task, written.tasks[0])
     keep(snapshot, written.tallies[0])
@@ -301,6 +299,7 @@ def end_one(inner, outer, every_point, j, across, within, clock, written, stride
     keep(TASK, tasks[j])
     keep(meta, meta_row)
     keep(tally, tally_row)
+    return True
 
 
 @kernel

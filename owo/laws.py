@@ -72,7 +72,7 @@ def law(cls: Class) -> Class:
         if not callable(getattr(cls, name, None)):
             raise TypeError(f"a law needs a method {name}(...); {cls.__name__} has none. See owo.laws for the list.")
     for name, default in _DEFAULTS.items():
-        if name not in vars(cls):
+        if not hasattr(cls, name):
             setattr(cls, name, default)
     return record(cls)
 
@@ -252,6 +252,8 @@ class CoinBetting(NamedTuple):
     def check(self) -> None:
         require(0.0 < self.initial < math.inf, self, "initial", "finite and above 0")
         require(0.0 < self.limit < math.inf, self, "limit", "finite and above 0")
+        large_enough = self.initial / self.limit < self.limit * 1e300
+        require(large_enough, self, "limit", "so large that initial / limit^2 is finite")
 
     def start(self) -> State:
         return (self.initial, 1.0, self.limit)

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
@@ -232,6 +234,10 @@ class Ledger:
             )
         distance = np.linalg.norm(weights - bias, axis=1)
         distance = np.broadcast_to(distance, len(self)) if len(distance) == 1 else distance[order]
+        if len(distance) != len(self):
+            raise ValueError(
+                f"comparator has weights of {len(distance)} tasks; this ledger has {len(self)}: give each or one"
+            )
         at_bias = np.asarray(self.inner.bound(self.account, np.zeros(len(self))))
         at_task = np.asarray(self.inner.bound(self.account, distance))
         across = np.asarray(self.outer.bound(self.tally, np.linalg.norm(bias - self.centre)))
@@ -243,7 +249,8 @@ class Ledger:
         """Raise ``CertificateViolation`` if regret exceeds its certificate, beyond rounding, at any task boundary."""
         regret, certificate = self.regret(comparator), self.certificate(comparator)
         over = regret - certificate.total - self.rounding(comparator)
-        bad = np.flatnonzero(over > 0)
+        waiting = (self.open > 0) if self.update == "point" else np.zeros(len(self), bool)
+        bad = np.flatnonzero(~(over <= 0) & ~waiting)  # NaN is no certificate
         if len(bad):
             t = int(bad[0])
             raise CertificateViolation(
@@ -271,6 +278,8 @@ class Ledger:
         )
         scale = np.sqrt(squares * rounds) * far + losses + terms
         allowance: Array = 8 * np.finfo(float).eps * (len(self.centre) + rounds.max(initial=1.0)) * scale
+        underflow = 2 * np.sqrt(np.finfo(float).tiny) * rounds * (1.0 + far)  # |g|^2 may be 0 where g is not
+        allowance += underflow
         return allowance
 
     def _losses_of(self, comparator: Any) -> Array:
@@ -286,20 +295,21 @@ class Ledger:
 
     def _order_of(self, comparator: Any) -> Any:
         """Rows of the comparator in this ledger's order of tasks."""
-        theirs = list(getattr(comparator, "keys", ()))
-        if not theirs:
+        theirs, ours = list(getattr(comparator, "keys", ())), self.keys
+        if not theirs or theirs == ours:
             return slice(None)
         place = {key: i for i, key in enumerate(theirs)}
-        if len(place) != len(theirs):
-            raise ValueError(
-                "the comparator has a task twice, so its tasks cannot be matched by key; give each its own key"
-            )
-        missing = [key for key in self.keys if key not in place]
+        for keys, whose in ((theirs, "the comparator"), (ours, "this ledger")):
+            if len(set(keys)) < len(keys):
+                twice = next(key for i, key in enumerate(keys) if key in keys[:i])
+                raise ValueError(f"{whose} has task {twice!r} twice, so tasks cannot be matched by key; "
+                                 "give a comparator without keys, in the ledger's order")  # fmt: skip
+        missing = [key for key in ours if key not in place]
         if missing:
             raise ValueError(
                 f"task {missing[0]!r} of this ledger is not in the comparator; build it from the same tasks"
             )
-        return np.array([place[key] for key in self.keys], dtype=np.int64)
+        return np.array([place[key] for key in ours], dtype=np.int64)
 
     # ---------------------------------------------------------------------------------------------------- export
 
@@ -312,34 +322,54 @@ class Ledger:
         return columns
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything but ``points`` to an .npz file that holds plain arrays and a line of JSON, no pickle."""
+        """Write everything but ``points`` to a file (.npz is added if missing): plain arrays and JSON, no pickle.
+
+        Task keys that are numbers, strings, None or tuples of these come back as they were, others as their ``repr``.
+        """
         header = {
             "format": 1,
             "inner": _described(self.inner),
             "outer": _described(self.outer),
             "update": self.update,
             "description": self.description,
+            "keys": [_written(key) for key in self.keys],
         }
         np.savez_compressed(
-            path, header=np.array(json.dumps(header)), keys=_plain(self.keys), centre=self.centre,
-            path=self.path, path_tasks=self.path_tasks,
+            path, header=np.array(json.dumps(header)), centre=self.centre, path=self.path, path_tasks=self.path_tasks,
             accounts=self._accounts.filled, tasks=self._tasks.filled, tallies=self._tallies.filled,
         )  # fmt: skip
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, inner: Any = None, outer: Any = None) -> Ledger:
-        """Read what ``save`` wrote. A law of your own is not in ``owo``: pass it again as ``inner`` or ``outer``."""
-        with np.load(path, allow_pickle=False) as file:
-            header = json.loads(str(file["header"]))
-            if header.get("format") != 1:
-                raise ValueError(f"{path} has ledger format {header.get('format')!r}; this version reads format 1")
-            inner = _revived(header["inner"]) if inner is None else inner
-            outer = _revived(header["outer"]) if outer is None else outer
-            ledger = cls(inner, outer, header["update"], file["centre"], header["description"])
-            keys = file["keys"].tolist()
-            none = np.empty(0)
-            rows = kernels.Written(none, none, file["accounts"], file["tasks"], file["tallies"], file["path"])
-            ledger.append(keys, range(len(keys)), rows, file["path_tasks"][:, None])
+        """Read what ``save`` wrote. A law of your own is not in ``owo``: pass it again as ``inner`` or ``outer``.
+
+        Raises ``ValueError`` for a file that is damaged or is not a ledger.
+        """
+        name = os.fspath(path)
+        name = name if os.path.exists(name) or name.endswith(".npz") else f"{name}.npz"
+        with open(name, "rb") as raw:
+            try:
+                with np.load(raw, allow_pickle=False) as file:
+                    arrays = {key: file[key] for key in file.files}
+                header = json.loads(str(arrays.pop("header")))
+                laws_ = [
+                    _revived(header[role]) if law is None else law for role, law in (("inner", inner), ("outer", outer))
+                ]
+                return cls._of(header, arrays, *laws_)
+            except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+                raise ValueError(f"{name} is damaged or not a ledger that this version reads: {error}") from error
+
+    @classmethod
+    def _of(cls, header: dict[str, Any], arrays: dict[str, Any], inner: Any, outer: Any) -> Ledger:
+        if header.get("format") != 1:
+            raise ValueError(f"it has ledger format {header.get('format')!r}, needed 1")
+        keys = [_read(key) for key in header["keys"]]
+        if not len(keys) == len(arrays["accounts"]) == len(arrays["tasks"]) == len(arrays["tallies"]):
+            raise ValueError(f"it names {len(keys)} tasks, and has rows of {len(arrays['tasks'])}")
+        ledger = cls(inner, outer, header["update"], arrays["centre"], header["description"])
+        none = np.empty(0)
+        rows = kernels.Written(none, none, arrays["accounts"], arrays["tasks"], arrays["tallies"], arrays["path"])
+        ledger.append(keys, range(len(keys)), rows, arrays["path_tasks"][:, None])
         return ledger
 
 
@@ -354,18 +384,42 @@ def _plain(keys: Sequence[Hashable]) -> NDArray[Any]:
     """Task keys as an array of numbers or strings; anything else by its ``repr``."""
     for kinds in ((int, np.integer), (str, np.str_), (float, np.floating)):
         if all(isinstance(key, kinds) and not isinstance(key, bool) for key in keys):
-            return np.array(keys)
+            array = np.array(keys)
+            return array if array.dtype.kind in "iuUf" else np.array([str(key) for key in keys])
     return np.array([repr(key) for key in keys])
 
 
+def _written(key: Any) -> Any:
+    """A task key in JSON."""
+    if isinstance(key, tuple):
+        return {"tuple": [_written(part) for part in key]}
+    if isinstance(key, np.generic):
+        key = key.item()
+    return key if isinstance(key, (int, float, str, type(None))) else {"repr": repr(key)}
+
+
+def _read(key: Any) -> Any:
+    if isinstance(key, dict):
+        return tuple(_read(part) for part in key["tuple"]) if "tuple" in key else key["repr"]
+    return key
+
+
 def _described(law: Any) -> dict[str, Any]:
-    fields = {k: _described(v) if hasattr(v, "_asdict") else v for k, v in law._asdict().items()}
-    return {"law": type(law).__name__, "fields": fields}
+    fields = {
+        k: _described(v) if hasattr(v, "_asdict") else getattr(v, "item", lambda v=v: v)()
+        for k, v in law._asdict().items()
+    }
+    return {"law": type(law).__name__, "ours": type(law) is getattr(laws, type(law).__name__, None), "fields": fields}
 
 
 def _revived(description: dict[str, Any]) -> Any:
     kind: Any = getattr(laws, description["law"], None)
-    if not hasattr(kind, "_fields"):
+    if not description["ours"] or not is_law(kind):
         raise ValueError(f"law {description['law']} is not one of owo's; pass it to Ledger.load as inner= or outer=")
     fields = {k: _revived(v) if isinstance(v, dict) else v for k, v in description["fields"].items()}
     return kind(**fields)
+
+
+def is_law(kind: Any) -> bool:
+    """Whether this is one of the classes of laws that ``owo.laws`` defines."""
+    return isinstance(kind, type) and hasattr(kind, "observe") and hasattr(kind, "_fields")

@@ -6,7 +6,9 @@ is ``OnlineWithinOnline(loss, inner=GrowingFTRL(strength), outer=DualAveraging(s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+import contextlib
+import math
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +19,7 @@ from owo.laws import CoinBetting, acts_across
 from owo.ledger import Ledger
 from owo.slots import Rows, Slots, aligned
 from owo.streams import Block, Task, as_blocks
+from owo.streams.codes import require_hashable
 from owo.streams.points import as_points, as_rows
 
 Array = NDArray[np.float64]
@@ -141,7 +144,8 @@ class OnlineWithinOnline:
 
         Parameters
         ----------
-        stream : ``Block``, ``Task``, or an iterable of these or of pairs ``(X, y)``, each pair a task
+        stream : ``Block``, ``Task``, or an iterable of these or of pairs ``(X, y)``, each pair a task; tasks without
+            a key are numbered on from those that ended before
         points : keep the loss, prediction and label of every point in ``ledger.points``
         path_every : keep the bias in ``ledger.path`` after every so many tasks (0: never)
         progress : called after each block with the numbers of points and of tasks ended so far
@@ -158,10 +162,10 @@ class OnlineWithinOnline:
         FloatingPointError
             A loss or gradient overflowed (steps too large, data unscaled); likewise without a trace.
         """
-        if path_every < 0 or path_every != int(path_every):
+        if isinstance(path_every, bool) or not 0 <= path_every < math.inf or path_every != int(path_every):
             raise ValueError(f"path_every is {path_every}; it must be a whole number of tasks, or 0 for never")
         empty = True
-        for block in as_blocks(stream):
+        for block in as_blocks(stream, self._next_number()):
             empty = False
             written = self._learn(block, int(path_every), points)
             if points:
@@ -176,20 +180,24 @@ class OnlineWithinOnline:
     def learn_one(self, x: ArrayLike, y: float, task: Hashable) -> float:
         """Predict for ``x`` (d,), suffer the loss against ``y``, learn; returns the prediction that was made.
 
-        ``task`` may be any hashable; a key that is not open begins a task. See ``end_task``.
+        ``task`` may be any hashable but None; a key that is not open begins a task. See ``end_task``.
         """
+        if task is None:
+            raise ValueError("task is None, which means no task; give the task a key, such as a name or a number")
+        require_hashable(task)
         if np.ndim(x) != 1:
             raise ValueError(f"x has shape {np.shape(x)}; learn_one takes one point (d,). Use run for many")
         if np.ndim(y) != 0:
             raise ValueError(f"y has shape {np.shape(y)}; learn_one takes one label. Use run for many")
         X, label = as_points(np.asarray(x)[None, :], np.asarray(y)[None])
-        self._accept(X, label, lambda row: task)
-        slot = self._slots.keys.get(task)
-        taken = self._slots.take(1) if slot is None else []
-        slots = np.array(taken if slot is None else [slot])
-        written = _room(1, 0, 0, len(self.centre))
-        self._stream(X, label, _FIRST, _NO, slots, slots, taken, written, 0, lambda row: task)
-        self._slots.keys[task] = int(slots[0])
+        with self._whole():
+            self._accept(X, label, lambda row: task)
+            slot = self._slots.keys.get(task)
+            taken = self._slots.take(1) if slot is None else []
+            slots = np.array(taken if slot is None else [slot])
+            written = _room(1, 0, 0, len(self.centre))
+            self._stream(X, label, _FIRST, _NO, slots, slots, taken, written, 0, lambda row: task)
+            self._slots.keys[task] = int(slots[0])
         return float(written.predictions[0])
 
     def end_task(self, task: Hashable) -> None:
@@ -201,10 +209,16 @@ class OnlineWithinOnline:
             some = ", ".join(map(repr, self.open_tasks[:5])) or "none"
             raise KeyError(f"task {task!r} is not open, so it cannot end; open now: {some}")
         written = _room(0, 1, 0, self.d)
-        kernels.end_one(
-            self.inner, self.outer, self.update == "point", self._slots.keys[task], self._across(), self._slots.arrays,
-            self._clock, written, 0,
-        )  # fmt: skip
+        j = self._slots.keys[task]
+        with self._undoing(np.array([j]), []):
+            if not kernels.end_one(
+                self.inner, self.outer, self.update == "point", j, self._across(), self._slots.arrays, self._clock,
+                written, 0,
+            ):  # fmt: skip
+                raise FloatingPointError(
+                    f"the sums of task {task!r} overflowed, so it stays open. Scale the features, or take smaller "
+                    f"steps than {self.inner!r} and {self.outer!r}"
+                )
         self._slots.release(task)
         self.ledger.append((task,), (0,), written, np.empty((0, 1)))
 
@@ -228,20 +242,20 @@ class OnlineWithinOnline:
         return rows @ w
 
     def adapt(self, X: ArrayLike, y: ArrayLike, *, average: bool = False) -> Array:
-        """Weights (d,) after one online pass over a new task; nothing of the learner changes.
+        """Weights (d,) after one online pass over a new task around the bias as it stands; the learner does not change.
 
         ``X`` (n, d), ``y`` (n,). With ``average`` the mean of the n iterates that predicted, the one that carries
-        the statistical guarantee (online-to-batch), else the last iterate, which ``learn_one`` would use next.
+        the statistical guarantee (online-to-batch), else the last iterate. With ``update="task"`` that is what
+        ``learn_one`` would use next; with ``"point"``, ``learn_one`` would have moved the bias too.
         """
-        rows = as_rows(X)
+        rows, labels = as_points(X, y)
         bias = np.zeros(rows.shape[1]) if self.d is None else self.bias
         alone = OnlineWithinOnline(self.loss, self.inner, self.outer, "task", bias=bias)
         if not average:
-            labels = np.atleast_1d(np.asarray(y))
             alone._learn(Block(rows, labels, np.zeros(len(rows), np.int64), np.zeros(len(rows), bool), ("new",)))
             return alone.weights("new")
         mean = np.zeros_like(bias)
-        for x, label in zip(rows, np.asarray(y), strict=True):
+        for x, label in zip(rows, labels, strict=True):
             mean += alone.weights("new")
             alone.learn_one(x, label, "new")
         return mean / len(rows)
@@ -250,39 +264,70 @@ class OnlineWithinOnline:
 
     def _learn(self, block: Block, stride: int = 0, points: bool = False) -> kernels.Written:
         """Learn a block in one compiled call, or leave everything as it was."""
-        key_of = lambda row: block.keys[block.task[row]]  # noqa: E731
-        self._accept(block.X, block.y, key_of)
-        slots, used, taken = self._slots.assign(block)
-        closing = range(block.n_tasks) if block.contiguous else block.task[block.ends]
-        ended = int(self._clock[kernels.ENDED])
-        times = np.arange(ended // stride + 1, (ended + len(closing)) // stride + 1) * stride if stride else ()
-        at = np.array(times, dtype=np.float64)
-        written = _room(block.n if points else 0, len(closing), len(at), block.d)
-        self._stream(block.X, block.y, block.task, block.ends, slots, used, taken, written, stride, key_of)
-        self._slots.settle(block, slots, taken)
-        self.ledger.append(block.keys, closing, written, at[:, None])
+        with self._whole():
+            self._accept(block.X, block.y, lambda row: block.keys[block.task[row]])
+            slots, used, taken = self._slots.assign(block)
+            closing = range(block.n_tasks) if block.contiguous else block.task[block.ends]
+            ended = int(self._clock[kernels.ENDED])
+            times = np.arange(ended // stride + 1, (ended + len(closing)) // stride + 1) * stride if stride else ()
+            at = np.array(times, dtype=np.float64)
+            written = _room(block.n if points else 0, len(closing), len(at), block.d)
+            self._stream(
+                block.X, block.y, block.task, block.ends, slots, used, taken, written, stride,
+                lambda row: block.keys[block.task[row]],
+            )  # fmt: skip
+            self._slots.settle(block, slots, taken)
+            self.ledger.append(block.keys, closing, written, at[:, None])
         return written
 
     def _stream(
         self, X: Array, y: Array, task: Any, ends: Any, slots: Rows, used: Rows, taken: list[int],
         written: kernels.Written, stride: int, key_of: Callable[[int], Hashable],
     ) -> None:  # fmt: skip
-        """Run the kernel; if a point overflows, put back all it may have changed and raise."""
-        across = self._across()
-        saved = self._slots.save(used)
-        before = [array.copy() for array in (*across, self._clock)]
-        done = kernels.run(
-            self.loss, self.inner, self.outer, self.update == "point", X, y, task, ends, slots, across,
-            self._slots.arrays, self._clock, written, stride,
-        )  # fmt: skip
-        if done < len(y):
+        """Run the kernel on checked points."""
+        with self._undoing(used, taken):
+            done = kernels.run(
+                self.loss, self.inner, self.outer, self.update == "point", X, y, task, ends, slots, self._across(),
+                self._slots.arrays, self._clock, written, stride,
+            )  # fmt: skip
+            if done < len(y):
+                raise FloatingPointError(
+                    f"a loss, a gradient or their sum overflowed at row {done} (task {key_of(done)!r}), so nothing of "
+                    f"this block was learned. Scale the features, or take smaller steps than {self.inner!r} and "
+                    f"{self.outer!r}"
+                )
+
+    @contextlib.contextmanager
+    def _undoing(self, used: Rows, taken: list[int]) -> Iterator[None]:
+        """Whatever goes wrong inside, put back all that a kernel may have changed."""
+        arrays = (*self._across(), self._clock)
+        before, saved = [array.copy() for array in arrays], self._slots.save(used)
+        try:
+            yield
+        except BaseException:
             self._slots.restore(used, saved, taken)
-            for array, old in zip((*across, self._clock), before, strict=True):
+            for array, old in zip(arrays, before, strict=True):
                 array[...] = old
-            raise FloatingPointError(
-                f"loss or gradient overflowed at row {done} (task {key_of(done)!r}), so nothing of this block was "
-                f"learned. Scale the features, or take smaller steps than {self.inner!r} and {self.outer!r}"
-            )
+            raise
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """If the first data ever are refused, the learner has no dimension yet."""
+        new = self.d is None
+        try:
+            yield
+        except BaseException:
+            if new:
+                self.d = None
+            raise
+
+    def _next_number(self) -> int:
+        """A number above all that tasks without a key have had, and above those of open tasks."""
+        if self.d is None:
+            return 0
+        numbers = [key for key in self._slots.keys if isinstance(key, (int, np.integer))]
+        begun = int(self._clock[kernels.ENDED]) + len(self._slots.keys)
+        return max([begun, *(int(key) + 1 for key in numbers)])
 
     def _across(self) -> kernels.Across:
         play = self._theta if self.update == "task" else self.centre

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import zipfile
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 from games import stream
-from owo.hindsight import Comparator
 
 import owo
+from owo.hindsight import Comparator
 from owo.ledger import Ledger
 
 
@@ -74,7 +75,7 @@ def test_a_comparator_without_the_task_is_refused(block):
     short = zero(block)._replace(keys=(0, 1, 2, "other"))
     with pytest.raises(ValueError, match="task 3 of this ledger is not in the comparator"):
         ledger.regret(short)
-    with pytest.raises(ValueError, match="task twice"):
+    with pytest.raises(ValueError, match="the comparator has task 2 twice"):
         ledger.regret(zero(block)._replace(keys=(0, 1, 2, 2)))
     with pytest.raises(ValueError, match="d=5"):
         ledger.certificate(zero(block)._replace(bias=np.zeros(4)))
@@ -117,10 +118,62 @@ def test_a_saved_ledger_comes_back_without_pickles(block, law, tmp_path):
         assert np.array_equal(ours, theirs)
 
 
-def test_string_keys_survive_saving(block, tmp_path):
-    ledger = learned([owo.Task(task.X, task.y, f"shop {task.key}") for task in block.tasks()])
-    ledger.save(tmp_path / "a.npz")
-    assert Ledger.load(tmp_path / "a.npz").keys == ["shop 0", "shop 1", "shop 2", "shop 3"]
+def test_keys_of_all_kinds_survive_saving(block, tmp_path):
+    keys = ["shop", 2**70, ("a", 1, None), -1.5]
+    ledger = learned([owo.Task(task.X, task.y, key) for task, key in zip(block.tasks(), keys, strict=True)])
+    ledger.save(tmp_path / "a")
+    assert Ledger.load(tmp_path / "a").keys == keys == Ledger.load(tmp_path / "a.npz").keys
+
+
+def test_a_damaged_file_is_refused_with_its_name(block, tmp_path):
+    path = tmp_path / "whole.npz"
+    learned(block).save(path)
+    content = path.read_bytes()
+    for k in range(0, len(content), 97):
+        for damaged in (content[:k], content[:k] + bytes([content[k] ^ 0xFF]) + content[k + 1 :]):
+            (tmp_path / "cut.npz").write_bytes(damaged)
+            try:
+                back = Ledger.load(tmp_path / "cut.npz")
+            except ValueError as error:
+                assert "cut.npz is damaged or not a ledger" in str(error)
+            else:  # the byte was one that archives have to spare
+                assert np.array_equal(back.losses, learned(block).losses)
+
+
+def test_a_law_of_ones_own_is_asked_for_on_loading(block, tmp_path):
+    @owo.law
+    class DualAveraging(NamedTuple):
+        """Not ours, though its name is."""
+
+        step: float = 0.1
+
+        def start(self):
+            return (0.0,)
+
+        def scale(self, state):
+            return 2.0 * self.step
+
+        def observe(self, state, along, norm2):
+            return state
+
+    ledger = owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), DualAveraging(0.1), "task").run(block)
+    ledger.save(tmp_path / "own.npz")
+    with pytest.raises(ValueError, match=r"pass it to Ledger\.load"):
+        Ledger.load(tmp_path / "own.npz")
+    assert Ledger.load(tmp_path / "own.npz", outer=DualAveraging(0.1)).outer == DualAveraging(0.1)
+
+
+def test_tasks_that_ended_twice_cannot_be_matched_by_key(block):
+    tasks = list(block.tasks())
+    ledger = learned([tasks[0], owo.Task(tasks[1].X, tasks[1].y, tasks[0].key)])
+    with pytest.raises(ValueError, match="this ledger has task 0 twice"):
+        ledger.regret(zero(block))
+    assert np.array_equal(ledger.regret(ledger), [0.0, 0.0])
+
+
+def test_weights_of_too_few_tasks_are_refused(block):
+    with pytest.raises(ValueError, match="weights of 3 tasks"):
+        learned(block).certificate(Comparator("three", np.zeros(5), np.zeros((3, 5)), np.zeros(4)))
 
 
 def test_a_file_of_another_format_is_refused(block, tmp_path):

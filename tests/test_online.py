@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -210,3 +211,108 @@ def test_pairs_arrays_and_labels_of_all_losses_are_taken():
     for loss in CLASSIFICATION:
         ledger = make(loss=loss).run([(np.eye(2), np.array([1.0, -1.0]))])
         assert len(ledger) == 1 and ledger.rounds.tolist() == [2.0]
+
+
+def test_a_class_defined_anew_is_compiled_anew():
+    """A cell of a notebook that is run again: the same name, other code."""
+
+    def defined(factor):
+        @owo.loss
+        class Priced(NamedTuple):
+            def value(self, p, y):
+                return factor * abs(p - y)
+
+            def subgradient(self, p, y):
+                return factor if p > y else -factor if p < y else 0.0
+
+            def conjugate(self, s, y):
+                return s * y if abs(s) <= factor else np.inf
+
+            def prox(self, p, y, step):
+                a = factor * step
+                return p - a if p - y > a else p + a if p - y < -a else y
+
+        return Priced()
+
+    task = [(np.ones((1, 1)), [4.0])]
+    losses = [
+        owo.OnlineWithinOnline(defined(factor), owo.GrowingFTRL(1.0), owo.Frozen(), "task").run(task).losses[0]
+        for factor in (1.0, 9.0, 5.0)
+    ]
+    assert losses == [4.0, 36.0, 20.0]
+    assert repr(defined(2.0)) == "Priced()"
+
+
+def test_a_law_may_inherit_from_another():
+    @owo.law
+    class Bold(owo.CoinBetting):
+        def start(self):
+            return (10.0 * self.initial, 1.0, self.limit)
+
+    owo.checks.check_law(Bold(1.0, 1.0))
+    assert Bold(1.0, 1.0).clip((10.0, 1.0, 1.0), 4.0) == 0.5
+
+
+def test_a_loss_that_raises_leaves_no_trace():
+    @owo.loss
+    class Moody(NamedTuple):
+        def value(self, p, y):
+            if y == 13.0:
+                raise ValueError("unlucky")
+            return abs(p - y)
+
+        def subgradient(self, p, y):
+            return 1.0 if p > y else -1.0 if p < y else 0.0
+
+        def conjugate(self, s, y):
+            return s * y if abs(s) <= 1.0 else np.inf
+
+        def prox(self, p, y, step):
+            return p - step if p - y > step else p + step if p - y < -step else y
+
+    rng = np.random.default_rng(8)
+    block = stream(rng, owo.Absolute(), [6, 5, 7], 3, 1.0, "random").interleaved(rng)
+    labels = block.y.copy()
+    labels[12] = 13.0
+    learner, twin = (owo.OnlineWithinOnline(Moody(), owo.GrowingFTRL(1.0), owo.DualAveraging(0.1)) for _ in range(2))
+    for each in (learner, twin):
+        each.run(block)
+        each.learn_one(block.X[0], 1.0, "open")
+    with pytest.raises(ValueError, match="unlucky"):
+        learner.run(Block(block.X, labels, block.task, block.ends, block.keys))
+    same(learner, twin)
+    learner.run(block)
+    twin.run(block)
+    same(learner, twin)
+
+
+def test_sums_that_overflow_are_refused_like_points():
+    X, y = np.full((100, 1), 1e153), np.ones(100)
+    learner = owo.OnlineWithinOnline(owo.Absolute(), owo.Frozen(), owo.AdaptiveNorm(), "task")
+    learner.run([(np.ones((2, 1)), np.ones(2))])
+    before = learner.bias
+    with pytest.raises(FloatingPointError, match="row 99"):
+        learner.run([(X, y)])
+    assert np.array_equal(learner.bias, before) and len(learner.ledger) == 1
+    for x, label in zip(X, y, strict=True):
+        learner.learn_one(x, label, "big")
+    with pytest.raises(FloatingPointError, match="it stays open"):
+        learner.end_task("big")
+    assert learner.open_tasks == ["big"] and np.array_equal(learner.bias, before)
+
+
+def test_first_data_that_are_refused_do_not_fix_the_dimension():
+    learner = owo.OnlineWithinOnline(owo.Absolute())
+    with pytest.raises(FloatingPointError):
+        learner.run([(np.full((1, 3), 1e200), [1.0])])
+    learner.run([(np.ones((1, 5)), [1.0])])
+    assert learner.d == 5
+
+
+def test_tasks_without_a_key_never_continue_an_open_one():
+    learner = make()
+    learner.learn_one([1.0, 2.0], 1.0, 0)
+    learner.run([(np.ones((2, 2)), [1.0, 2.0])])
+    learner.run([(np.ones((3, 2)), [1.0, 2.0, 3.0])])
+    assert learner.open_tasks == [0] and learner.ledger.rounds.tolist() == [2.0, 3.0]
+    assert len(set(learner.ledger.keys)) == 2

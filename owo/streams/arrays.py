@@ -100,8 +100,10 @@ def from_tasks(tasks: Iterable[Block | Task | Pair], *, rows: int = 65536) -> It
     return _Gathered(tasks, rows)
 
 
-def as_blocks(stream: Stream) -> Iterator[Block]:
+def as_blocks(stream: Stream, first: int = 0) -> Iterator[Block]:
     """The blocks of anything that can be streamed: a ``Block``, a ``Task``, or an iterable that ``from_tasks`` takes.
+
+    Tasks without a key get the numbers ``first``, ``first + 1``, ... as they come.
 
     Raises
     ------
@@ -117,9 +119,10 @@ def as_blocks(stream: Stream) -> Iterator[Block]:
     """
     if isinstance(stream, Block):
         return iter((stream,))
-    if isinstance(stream, Task):
-        return iter(from_tasks([stream]))
-    return iter(from_tasks(stream))
+    tasks = from_tasks([stream] if isinstance(stream, Task) else stream)
+    if isinstance(tasks, _Gathered):
+        tasks.first = first
+    return iter(tasks)
 
 
 class _Gathered:
@@ -127,13 +130,14 @@ class _Gathered:
 
     def __init__(self, tasks: Iterable[Any], rows: int) -> None:
         self._tasks, self._rows = tasks, rows
+        self.first = 0
 
     def __iter__(self) -> Iterator[Block]:
         pending = _Pending()
         d = None
         for k, item in enumerate(self._tasks):
             whole = isinstance(item, Block)
-            X, y, key = (item.X, item.y, None) if isinstance(item, Block) else _task_of(item, k)
+            X, y, key = (item.X, item.y, None) if isinstance(item, Block) else _task_of(item, self.first + k)
             if d is not None and X.shape[1] != d:
                 what = f"block {k}" if whole else f"task {key!r}"
                 raise ValueError(f"{what} has d = {X.shape[1]} features, those before it {d}; a stream needs one d")
