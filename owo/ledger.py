@@ -351,11 +351,7 @@ class Ledger:
             try:
                 with np.load(raw, allow_pickle=False) as file:
                     arrays = {key: file[key] for key in file.files}
-                header = json.loads(str(arrays.pop("header")))
-                laws_ = [
-                    _revived(header[role]) if law is None else law for role, law in (("inner", inner), ("outer", outer))
-                ]
-                return cls._of(header, arrays, *laws_)
+                return cls._of(json.loads(str(arrays.pop("header"))), arrays, inner, outer)
             except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
                 raise ValueError(f"{name} is damaged or not a ledger that this version reads: {error}") from error
 
@@ -363,6 +359,8 @@ class Ledger:
     def _of(cls, header: dict[str, Any], arrays: dict[str, Any], inner: Any, outer: Any) -> Ledger:
         if header.get("format") != 1:
             raise ValueError(f"it has ledger format {header.get('format')!r}, needed 1")
+        inner = _revived(header["inner"]) if inner is None else inner
+        outer = _revived(header["outer"]) if outer is None else outer
         keys = [_read(key) for key in header["keys"]]
         if not len(keys) == len(arrays["accounts"]) == len(arrays["tasks"]) == len(arrays["tallies"]):
             raise ValueError(f"it names {len(keys)} tasks, and has rows of {len(arrays['tasks'])}")
