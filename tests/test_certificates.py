@@ -11,9 +11,9 @@ import pytest
 from games import ACROSS, LOSSES, ORDERS, WITHIN, name, stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from owo.hindsight import Comparator
 
 import owo
+from owo.hindsight import Comparator
 
 RUNS = 20
 PAIRS = [(i, j) for i in range(len(LOSSES)) for j in range(len(WITHIN))]
