@@ -412,12 +412,12 @@ def _described(law: Any) -> dict[str, Any]:
 
 def _revived(description: dict[str, Any]) -> Any:
     kind: Any = getattr(laws, description["law"], None)
-    if not description["ours"] or not is_law(kind):
+    if not description["ours"] or not _is_law(kind):
         raise ValueError(f"law {description['law']} is not one of owo's; pass it to Ledger.load as inner= or outer=")
     fields = {k: _revived(v) if isinstance(v, dict) else v for k, v in description["fields"].items()}
     return kind(**fields)
 
 
-def is_law(kind: Any) -> bool:
+def _is_law(kind: Any) -> bool:
     """Whether this is one of the classes of laws that ``owo.laws`` defines."""
     return isinstance(kind, type) and hasattr(kind, "observe") and hasattr(kind, "_fields")
