@@ -2,9 +2,9 @@
 
 All compute the paper's bias instance (absolute loss, GrowingFTRL inside, DualAveraging across, bias moved once a task)
 on the same arrays, and their losses are checked to agree. ``owo`` is ``learner.run``, with the ledger it returns: 17
-numbers a task, in new memory, for the certificate. ``kernel`` is its one compiled call alone, which writes the same
-numbers into memory that is there already, as the C loop does. Rows are timed in turn within each repetition, so that a
-slow moment of the machine hits all alike; medians over repetitions, with quartiles.
+numbers a task, in new memory, for the certificate. ``kernel`` is its one compiled call alone, which writes these
+numbers into memory that is there already; the C loop writes the loss of every point, likewise. Rows are timed in turn
+within each repetition, so that a slow moment of the machine hits all alike; medians, with quartiles.
 
 Usage: python -m benchmarks [--points 1000000] [--repetitions 15] [--out results/bench]
 """

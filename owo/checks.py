@@ -62,7 +62,7 @@ def check_loss(loss: Any, *, labels: Any = None, seed: int = 0) -> None:
     >>> import owo
     >>> owo.checks.check_loss(owo.Huber(0.5))
     """
-    if not is_record(loss):
+    if not is_record(loss) or not hasattr(loss, "conjugate"):
         raise TypeError(
             f"{loss!r} is not an instance of a class made with @owo.loss; decorate the class and pass MyLoss()"
         )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from owo import kernels
+from owo._record import is_record
 from owo.laws import CoinBetting, acts_across
 from owo.ledger import Ledger
 from owo.slots import Rows, Slots, aligned
@@ -226,7 +227,9 @@ class OnlineWithinOnline:
 
     def predict_one(self, x: ArrayLike, task: Hashable = None) -> float:
         """The prediction ``<x, w>`` for one point (d,) of an open task, or of a new one (then w is the bias)."""
-        return float(self.predict(np.atleast_2d(x), task)[0])
+        if np.ndim(x) != 1:
+            raise ValueError(f"x has shape {np.shape(x)}; predict_one takes one point (d,). Use predict for many")
+        return float(self.predict(np.asarray(x)[None, :], task)[0])
 
     def predict(self, X: ArrayLike, task: Hashable = None, *, weights: ArrayLike | None = None) -> Array:
         """Predictions (n,) for rows ``X`` (n, d) with given ``weights`` (d,), or with those of ``task`` as they stand.
@@ -355,7 +358,7 @@ class OnlineWithinOnline:
 
 
 _FIRST, _NO = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=bool)
-_LAW = ("start", "scale", "observe", "slope", "bound")
+_LAW = ("start", "scale", "observe")
 
 
 def _having(part: Any, role: str, methods: tuple[str, ...], example: str) -> Any:
@@ -365,6 +368,9 @@ def _having(part: Any, role: str, methods: tuple[str, ...], example: str) -> Any
     for method in methods:
         if not callable(getattr(part, method, None)):
             raise TypeError(f"{role} is {part!r}, which has no method {method}; pass a record such as {example}")
+    if not is_record(part):
+        kind = "loss" if role == "loss" else "law"
+        raise TypeError(f"{role} is {part!r}, whose class was not made with @owo.{kind}; decorate the class with it")
     return part
 
 

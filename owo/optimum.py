@@ -231,7 +231,7 @@ class Tasks:
 
 
 def _refuse(loss: Any, y: Array) -> None:
-    if not is_record(loss):
+    if not is_record(loss) or not hasattr(loss, "conjugate"):
         raise TypeError(f"loss is {loss!r}; needed an instance of a class made with @owo.loss, such as owo.Absolute()")
     row = first_refused(loss, y)
     if row >= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -15,6 +16,13 @@ from owo.streams import Block, Task, from_arrays, from_csv
 
 GOOD = np.array([[1.0, 0.5], [0.2, -1.0], [0.3, 0.3]])
 LABELS = np.array([1.0, -1.0, 1.0])
+
+
+class Undecorated(NamedTuple):
+    def value(self, p, y):
+        return abs(p - y)
+
+    subgradient = conjugate = prox = value
 
 
 def seasoned(loss, update="task"):
@@ -90,13 +98,13 @@ def test_a_block_that_overflows_in_the_middle_is_undone_whole():
 @pytest.mark.parametrize(
     "convert",
     [
-        lambda X: X.astype(np.float16).astype(float),
+        lambda X: X.astype(np.float16),
         lambda X: X.astype(">f8"),
         np.asfortranarray,
         lambda X: np.repeat(X, 2, axis=1)[:, ::2],
         lambda X: X.tolist(),
     ],
-    ids=["float16 values", "big-endian", "Fortran order", "strided", "lists"],
+    ids=["float16", "big-endian", "Fortran order", "strided", "lists"],
 )
 def test_unusual_arrays_are_taken_as_the_numbers_they_hold(convert):
     X = GOOD.astype(np.float16).astype(float)
@@ -129,6 +137,7 @@ def test_one_point_and_a_constant_feature_are_no_special_cases():
         (lambda m: m.learn_one(GOOD[0], 1.0, ["a", "list"]), TypeError, "cannot be hashed"),
         (lambda m: m.learn_one(GOOD[0], 1.0, None), ValueError, "task is None"),
         (lambda m: m.run([(GOOD, LABELS)], path_every=np.inf), ValueError, "path_every is inf"),
+        (lambda m: m.predict_one(GOOD), ValueError, "predict_one takes one point"),
         (lambda m: m.predict(np.ones((2, 3))), ValueError, "points have 3 features; this learner has 2"),
         (lambda m: m.predict(GOOD, weights=[1.0, np.nan]), ValueError, "weights .*finite"),
         (lambda m: m.run([(GOOD, LABELS)], path_every=-1), ValueError, "path_every is -1"),
@@ -151,6 +160,7 @@ def test_bad_calls_are_refused_and_leave_no_trace(call, error, message):
     [
         (lambda: owo.OnlineWithinOnline(owo.Absolute), TypeError, "loss is the class Absolute; pass an instance"),
         (lambda: owo.OnlineWithinOnline("absolute"), TypeError, "no method value"),
+        (lambda: owo.OnlineWithinOnline(Undecorated()), TypeError, "not made with @owo.loss"),
         (lambda: owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL), TypeError, "inner is the class GrowingFTRL"),
         (lambda: owo.OnlineWithinOnline(owo.Absolute(), owo.Absolute()), TypeError, "no method start"),
         (lambda: owo.OnlineWithinOnline(owo.Absolute(), outer=owo.Implicit()), TypeError, "works inside tasks only"),
