@@ -89,15 +89,16 @@ def contenders(block: Block, compiled: Any | None) -> dict[str, tuple[int, Calla
     laws = owo.GrowingFTRL(STRENGTH), owo.DualAveraging(STEP)
     learner = owo.OnlineWithinOnline(owo.Absolute(), *laws, "task", bias=np.zeros(d))
     slots, _, _ = learner._slots.assign(block)
-    tables = [np.zeros((block.n_tasks, columns)) for columns in (7, 3, 7)]
-    room = kernels.Written(np.zeros(0), np.zeros(0), *tables, np.zeros((0, d)))
+    written = kernels.room(0, block.n_tasks, 0, d)
 
     def kernel() -> Any:
         across, within, clock = learner._across(), learner._slots.arrays, np.zeros(3, dtype=np.int64)
         for array in (across.total, across.play, across.state, across.account):
             array[:] = 0.0
-        kernels.run(learner.loss, *laws, False, X, y, block.task, block.ends, slots, across, within, clock, room, 0)
-        return room.tasks[:, 0]
+        kernels.run(
+            learner.loss, *laws, False, False, X, y, block.task, block.ends, slots, across, within, clock, written, 0
+        )
+        return written.tasks[:, 0]
 
     losses = np.zeros(block.n)
 

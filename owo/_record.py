@@ -30,10 +30,11 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
-from numba.core import caching, types
+from llvmlite import ir
+from numba.core import caching, cgutils, types
 from numba.core.datamodel import models, register_default
 from numba.cpython.unsafe.tuple import tuple_setitem
-from numba.extending import overload, overload_method, register_jitable, typeof_impl
+from numba.extending import intrinsic, overload, overload_method, register_jitable, typeof_impl
 
 log = logging.getLogger("owo")
 
@@ -377,3 +378,37 @@ def _as_state(template: types.Type, row: types.Type) -> Callable[..., Any]:
         return state
 
     return implementation
+
+
+# ----------------------------------------------------------------------------------------- rows ahead of their use
+
+LINE = 64
+"""Bytes of a cache line."""
+
+
+def prefetch(rows: np.ndarray, r: int) -> None:
+    """Ask for row r of an array (n, d) in C order to be brought near, ahead of its use. Changes no number."""
+
+
+@overload(prefetch, strict=False)
+def _prefetch(rows: types.Type, r: types.Type) -> Callable[..., Any]:
+    return lambda rows, r: _bring_near(rows, r)
+
+
+@intrinsic
+def _bring_near(_context: Any, rows: types.Type, r: types.Type) -> tuple[Any, Callable[..., Any]]:
+    """``llvm.prefetch`` (for reading, into all caches) of every cache line of a row."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address, whole, byte = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
+        fetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        size = cgutils.unpack_tuple(builder, array.strides)[0]
+        start = builder.add(builder.ptrtoint(array.data, address), builder.mul(size, arguments[1]))
+        lines = cgutils.for_range_slice(builder, start, builder.add(start, size), address(LINE), inc=True)
+        with lines as (at, _):
+            builder.call(fetch, [builder.inttoptr(at, byte), whole(0), whole(3), whole(1)])
+        return context.get_dummy_value()
+
+    return types.void(rows, r), generate

@@ -16,16 +16,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from owo._record import as_state, fast_part, kernel, lean_kernel, part
+from owo._record import as_state, fast_part, kernel, lean_kernel, part, prefetch
 
 # Columns of a law's account, in the order of laws.Account, ...
 ROUNDS, SCALE, SLACK, MARGIN, PULL, EXCESS, SQUARES = range(7)
-ACCOUNT = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-# ... of what an open task keeps beside it, ...
-LOSS, CARRY, LATENESS, OPENED = range(4)
-TASK = (0.0, 0.0, 0.0, 0.0)
+ACCOUNT = (0.0,) * 7
+# ... of what an open task keeps beside it (EARNED: see ``Within``), ...
+TOTAL, CARRY, EARNED, OPENED = range(4)
+TASK = (0.0,) * 4
+# ... of what is written down of a task that ended, beside its account, ...
+LOSS, OVERLAP, PENDING = range(3)
 # ... and of the learner's clock.
 POINTS, ENDED, OPEN = range(3)
+
+AHEAD, WIDE = 16, 128
+"""Rows are asked for this far ahead of their use, if they have at most ``WIDE`` numbers; longer rows the processor
+follows by itself. Where memory is the limit this is worth half as much speed again (``make bench``)."""
 
 
 @fast_part
@@ -85,18 +91,23 @@ def compensated(total, carry, value):
 
 
 @part
+def reach(law, state):
+    """The factor on the sum of gradients in a law's play."""
+    return law.scale(state) * law.shrink(state)
+
+
+@part
 def settle(law, state, account, along, norm2, slack):
     """One gradient seen by a law: the part of it that is kept, the next state, the next account.
 
     ``along = <g, G>`` and ``norm2 = |g|^2``; ``slack`` is what the round adds to the certificate.
     """
-    scale = law.scale(state)
     kept = law.clip(state, norm2)
     rounds, _, slacks, margin, pull, excess, squares = account
-    margin -= scale * law.shrink(state) * along
+    margin -= reach(law, state) * along
     if kept < 1.0:
         excess += (1.0 - kept) * math.sqrt(norm2)
-    account = (rounds + 1.0, scale, slacks + slack, margin, pull, excess, squares + norm2)
+    account = (rounds + 1.0, law.scale(state), slacks + slack, margin, pull, excess, squares + norm2)
     return kept, law.observe(state, along, norm2), account
 
 
@@ -114,7 +125,7 @@ def suffer(loss, law, state, base, along, x2, y):
     ``base = <x, centre>``, ``along = <x, q>``, ``x2 = |x|^2``. Returns the prediction, the loss, the slope s, the
     gradient's ``|g|^2`` and what the round adds to the certificate.
     """
-    scale = law.scale(state) * law.shrink(state)
+    scale = reach(law, state)
     p = base - scale * along
     s = law.slope(loss, p, y, scale * x2)
     norm2 = s * s * x2
@@ -143,6 +154,10 @@ class Across(NamedTuple):
     """sum of gradients G"""
     play: Any
     """theta; where the bias moves after every point, the centre"""
+    pending: Any
+    """of tasks that overlap, (d + 1,). Where the bias moves after every point: the sum of the gradients of open tasks,
+    which it has learned from already, and what they cost, ``-sum <g, theta - centre>``. Where it moves when a task
+    ends: zeros, and the sum of ``<g_i, theta_i - theta_end>`` so far"""
     state: Any
     account: Any
 
@@ -157,6 +172,8 @@ class Within(NamedTuple):
     states: Any
     accounts: Any
     tasks: Any
+    """loss so far and what its sum lost by rounding; ``sum <g, theta>``, or ``sum <g, theta - centre>`` where the bias
+    moves after every point; how many tasks had ended before this one began"""
 
 
 class Written(NamedTuple):
@@ -170,108 +187,159 @@ class Written(NamedTuple):
     path: Any
 
 
+def room(points: int, tasks: int, rows_of_path: int, d: int) -> Written:
+    """Arrays for a run to write to, not yet filled."""
+    (losses, predictions), (accounts, tallies) = np.empty((2, points)), np.empty((2, tasks, len(ACCOUNT)))
+    ended, path = np.empty((tasks, PENDING + 1)), np.empty((rows_of_path, d))
+    return Written(losses, predictions, accounts, ended, tallies, path)
+
+
 @part
-def end(outer, every_point, meta, tally, account, task, q, lost, centre, G, theta, clock):
-    """End a task: move the bias, clear the task's sums. Returns outer state and account, and the ledger's rows."""
-    total, carry, late, opened = task
-    _, along, norm2 = dots(q, G, G)
-    account = with_pull(account, norm2)
-    if every_point:
-        late = 0.0
-        clear(q)
-        tally_norm2 = dot(G, G)
+def hand_over(outer, meta, tally, earned, overlaps, q, along, norm2, across):
+    """The learner across tasks sees the gradient q of a task that ended, and moves the bias; ``q`` is cleared."""
+    centre, G, theta, pending, _, _ = across
+    late = earned - dot(q, theta) if overlaps else 0.0
+    kept, meta, tally = settle(outer, meta, tally, along, norm2, outer.slack(meta, norm2))
+    if overlaps:
+        meta = outer.late(meta, kept * late)
+        pending[q.shape[0]] += late
+    norm2 = advance(q, kept, G, centre, reach(outer, meta), theta)
+    return meta, with_pull(tally, norm2), pending[q.shape[0]], 0.0
+
+
+@part
+def let_go(tally, earned, last, q, across):
+    """A task ended whose gradients the bias has learned from one by one; ``q`` is cleared."""
+    _, G, _, pending, _, _ = across
+    if last:
+        clear(pending)
     else:
-        if account[EXCESS] > 0.0:
-            add(1.0, lost, q)
-            clear(lost)
-            _, along, norm2 = dots(q, G, G)
-        late = late - dot(q, theta) if opened < clock[ENDED] else 0.0
-        kept, meta, tally = settle(outer, meta, tally, along, norm2, outer.slack(meta, norm2))
-        tally_norm2 = advance(q, kept, G, centre, outer.scale(meta) * outer.shrink(meta), theta)
+        add(-1.0, q, pending)
+        pending[q.shape[0]] += earned
+    clear(q)
+    d = G.shape[0]
+    return with_pull(tally, dot(G, G)), pending[d], math.sqrt(dot(pending[:d], pending[:d]))
+
+
+@part
+def end(outer, every_point, meta, tally, account, task, q, lost, across, clock):
+    """End a task: its gradients go to the learner across tasks, its sums are cleared.
+
+    Returns the outer state and account, the task's account, and the other numbers that are written down of it.
+    """
+    total, carry, earned, opened = task
+    overlaps = opened < clock[ENDED]
     clock[ENDED] += 1
     clock[OPEN] -= 1
-    return meta, tally, account, (total + carry, late, float(clock[OPEN])), with_pull(tally, tally_norm2)
+    G = across.total
+    _, along, norm2 = dots(q, G, G)
+    account = with_pull(account, norm2)
+    if account[EXCESS] > 0.0:
+        add(1.0, lost, q)
+        clear(lost)
+        _, along, norm2 = dots(q, G, G)
+    if every_point:
+        tally, overlap, pending = let_go(tally, earned, clock[OPEN] == 0, q, across)
+    else:
+        meta, tally, overlap, pending = hand_over(outer, meta, tally, earned, overlaps, q, along, norm2, across)
+    return meta, tally, account, (total + carry, overlap, pending)
 
 
 @part
-def finite(outer, meta, account, snapshot):
+def sound(account):
+    """Whether sums over rounds are finite, and ``|G|^2``, which is at most the number of rounds times the squares."""
+    return math.isfinite(account[SLACK] + account[MARGIN] + account[ROUNDS] * account[SQUARES])
+
+
+@part
+def write(account, numbers, tally, written, row):
+    """A row of the ledger."""
+    keep(account, written.accounts[row])
+    keep(numbers, written.tasks[row])
+    keep(tally, written.tallies[row])
+
+
+@part
+def finite(outer, meta, account, numbers, tally):
     """Whether the numbers of a task that ended, and the bias it led to, are finite."""
-    reach = outer.scale(meta) * snapshot[PULL]
-    inside = account[SLACK] + account[MARGIN] + account[PULL]
-    return math.isfinite(reach + inside + snapshot[SLACK] + snapshot[MARGIN])
+    across = outer.scale(meta) * tally[PULL] + numbers[OVERLAP] + numbers[PENDING]
+    return sound(account) and sound(tally) and math.isfinite(across)
 
 
 @lean_kernel
-def run(loss, inner, outer, every_point, X, y, task, ends, slots, across, within, clock, written, stride):
+def run(loss, inner, outer, every_point, mixed, X, y, task, ends, slots, across, within, clock, written, stride):
     """Stream all points in order; return how many were taken: all of them, or those before one that overflowed.
 
     Row r belongs to the task in slot ``slots[task[r]]``, which ends after it if ``ends[r]``. The learner
-    across tasks is updated after ``every_point``, or else when a task ends. ``across``, ``within`` and ``clock`` are
-    updated in place.
+    across tasks is updated after ``every_point``, or else when a task ends. Without ``mixed`` no task is open while
+    another one ends. ``across``, ``within`` and ``clock`` are updated in place.
     """
-    centre, G, theta, meta_row, tally_row = across
+    centre, G, theta, pending, meta_row, tally_row = across
     sums, lost, states, accounts, tasks = within
-    losses, predictions, ended_accounts, ended_tasks, ended_tallies, path = written
     meta = as_state(outer.start(), meta_row)
     tally = as_state(ACCOUNT, tally_row)
-    n = X.shape[0]
-    all_points = losses.shape[0] == n
-    r = row = 0
+    n, d = X.shape
+    ahead = AHEAD if d <= WIDE else 0
+    all_points = written.losses.shape[0] == n
+    r = row = at = 0
     while r < n:
         # Rows that share a slot and follow one another are streamed with its scalars in registers.
         j = slots[task[r]]
         q = sums[j]
         state = as_state(inner.start(), states[j])
         account = as_state(ACCOUNT, accounts[j])
-        total, carry, late, opened = as_state(TASK, tasks[j])
+        total, carry, earned, opened = as_state(TASK, tasks[j])
         more = True
         while more:
             if account[ROUNDS] == 0.0:
                 opened = float(clock[ENDED])
                 clock[OPEN] += 1
+            prefetch(X, min(r + ahead, n - 1))
             x = X[r]
             base, along, x2 = dots(x, theta, q)
-            pull = 0.0
+            pull = moved = 0.0
             if every_point:
                 pull = dot(x, G)
-                base -= outer.scale(meta) * outer.shrink(meta) * pull
-            p, value, s, norm2, slack = suffer(loss, inner, state, base, along, x2, y[r])
-            if not math.isfinite(value + norm2):
-                return r
+                moved = reach(outer, meta) * pull
+            p, value, s, norm2, slack = suffer(loss, inner, state, base - moved, along, x2, y[r])
             if all_points:
-                losses[r] = value
-                predictions[r] = p
+                written.losses[r] = value
+                written.predictions[r] = p
             total, carry = compensated(total, carry, value)
             kept, state, account = settle(inner, state, account, s * along, norm2, slack)
             add(kept * s, x, q)
+            if kept < 1.0 and (mixed or not every_point):
+                add((1.0 - kept) * s, x, lost[j])
             if every_point:
                 kept, meta, tally = settle(outer, meta, tally, s * pull, norm2, outer.slack(meta, norm2))
                 add(kept * s, x, G)
+                if mixed:
+                    add(s, x, pending)
+                    pending[d] += s * moved
+                    earned -= s * moved
             else:
-                late += s * base
-                if kept < 1.0:
-                    add((1.0 - kept) * s, x, lost[j])
+                earned += s * base
+            if not (math.isfinite(value) and sound(account) and sound(tally)):
+                return r
             if ends[r]:
-                sums_of_task = (total, carry, late, opened)
-                meta, tally, account, losses_of_task, snapshot = end(
-                    outer, every_point, meta, tally, account, sums_of_task, q, lost[j], centre, G, theta, clock
+                ended = (total, carry, earned, opened)
+                meta, tally, account, numbers = end(
+                    outer, every_point, meta, tally, account, ended, q, lost[j], across, clock
                 )
-                if not finite(outer, meta, account, snapshot):
+                if not finite(outer, meta, account, numbers, tally):
                     return r
-                keep(account, ended_accounts[row])
-                keep(losses_of_task, ended_tasks[row])
-                keep(snapshot, ended_tallies[row])
+                write(account, numbers, tally, written, row)
                 row += 1
                 if stride > 0 and clock[ENDED] % stride == 0:
-                    slot = clock[ENDED] // stride - (clock[ENDED] - row) // stride - 1
-                    place(centre, outer.scale(meta) * outer.shrink(meta), G, path[slot])
+                    place(centre, reach(outer, meta), G, written.path[at])
+                    at += 1
                 state, account = inner.start(), ACCOUNT
-                total, carry, late, opened = TASK
+                total, carry, earned, opened = TASK
             r += 1
             more = r < n and slots[task[r]] == j
         keep(state, states[j])
         keep(account, accounts[j])
-        keep((total, carry, late, opened), tasks[j])
+        keep((total, carry, earned, opened), tasks[j])
     clock[POINTS] += n
     keep(meta, meta_row)
     keep(tally, tally_row)
@@ -279,26 +347,21 @@ def run(loss, inner, outer, every_point, X, y, task, ends, slots, across, within
 
 
 @lean_kernel
-def end_one(inner, outer, every_point, j, across, within, clock, written, stride):
+def end_one(inner, outer, every_point, j, across, within, clock, written):
     """End the open task in slot j between points, as in ``run``; False if a number overflowed."""
-    centre, G, theta, meta_row, tally_row = across
     sums, lost, states, accounts, tasks = within
-    meta, tally, account, losses_of_task, snapshot = end(
-        outer, every_point, as_state(outer.start(), meta_row), as_state(ACCOUNT, tally_row),
-        as_state(ACCOUNT, accounts[j]), as_state(TASK, tasks[j]), sums[j], lost[j], centre, G, theta, clock,
+    meta, tally, account, numbers = end(
+        outer, every_point, as_state(outer.start(), across.state), as_state(ACCOUNT, across.account),
+        as_state(ACCOUNT, accounts[j]), as_state(TASK, tasks[j]), sums[j], lost[j], across, clock,
     )  # fmt: skip
-    if not finite(outer, meta, account, snapshot):
+    if not finite(outer, meta, account, numbers, tally):
         return False
-    keep(account, written.accounts[0])
-    keep(losses_of_task, written.tasks[0])
-    keep(snapshot, written.tallies[0])
-    if stride > 0 and clock[ENDED] % stride == 0:
-        place(centre, outer.scale(meta) * outer.shrink(meta), G, written.path[0])
+    write(account, numbers, tally, written, 0)
     keep(inner.start(), states[j])
     keep(ACCOUNT, accounts[j])
     keep(TASK, tasks[j])
-    keep(meta, meta_row)
-    keep(tally, tally_row)
+    keep(meta, across.state)
+    keep(tally, across.account)
     return True
 
 

@@ -20,6 +20,8 @@ and, filled in by ``@owo.law`` where a class does not say otherwise,
 ``slack(state, norm2)``              what this round adds to the certificate: ``c_t |g|_M^2 / 2``
 ``slope(loss, p, y, step)``          the subgradient of the round: at ``p``, or at the prox point (``Implicit``)
 ``lag(loss, p, y, s, step)``         what ``slope`` at another point than ``p`` leaves out of the linear regret
+``late(state, cost)``                the state after hearing that a gradient was met at plays which cost ``cost`` more
+                                     than the play it was delivered at (tasks that overlap; ``CoinBetting``)
 ``bound(account, distance)``         the certificate, plain Python
 =================================== ==========================================================================
 
@@ -98,6 +100,10 @@ def _lag(self: Any, loss: Any, p: float, y: float, s: float, step: float) -> flo
     return 0.0
 
 
+def _late(self: Any, state: State, cost: float) -> State:
+    return state
+
+
 def default_bound(self: Any, account: Account, distance: Any) -> Any:
     """(L); a learner that never left its centre has exactly ``-<G, z' - centre>``, at most distance times pull."""
     moves = np.asarray(account.scale) > 0.0
@@ -111,6 +117,7 @@ _DEFAULTS = {
     "slack": _slack,
     "slope": _slope,
     "lag": _lag,
+    "late": _late,
     "bound": default_bound,
 }
 
@@ -270,6 +277,10 @@ class CoinBetting(NamedTuple):
         gained = self.scale(state) * self.clip(state, norm2) * along
         return (wealth + gained, t + 1.0, max(limit, math.sqrt(norm2)))
 
+    def late(self, state: State, cost: float) -> State:
+        wealth, t, limit = state
+        return (max(wealth - cost, 0.5 * wealth), t, limit)
+
     def slack(self, state: State, norm2: float) -> float:
         return 0.0
 
@@ -334,6 +345,9 @@ class Ball(NamedTuple):
 
     def clip(self, state: State, norm2: float) -> float:
         return float(self.law.clip(state[:-1], norm2))
+
+    def late(self, state: State, cost: float) -> State:
+        return (*self.law.late(state[:-1], cost), state[-1])
 
     def slack(self, state: State, norm2: float) -> float:
         return float(self.law.slack(state[:-1], norm2))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import numbers
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from owo.ledger import Ledger
 from owo.slots import Rows, Slots, aligned
 from owo.streams import Block, Task, as_blocks
 from owo.streams.codes import require_hashable
-from owo.streams.points import as_points, as_rows
+from owo.streams.points import as_points, as_rows, real
 
 Array = NDArray[np.float64]
 
@@ -43,7 +44,8 @@ class OnlineWithinOnline:
     loss : a record of ``owo.losses`` or one made with ``@owo.loss``
     inner : the law inside tasks; default ``CoinBetting()``, which has no step size
     outer : the law across tasks; default ``CoinBetting()``; ``Frozen()`` is independent task learning
-    update : ``"point"`` (default) or ``"task"``: when the bias moves
+    update : ``"point"`` (default) or ``"task"``: when the bias moves. Where many tasks are open at once, as in a file
+        sorted by date, ``"task"`` learns late, or with a large step astray: take ``"point"``
     bias : array (d,), the centre of the outer law; default zeros
 
     Raises
@@ -97,17 +99,27 @@ class OnlineWithinOnline:
         self._theta = _aligned_copy(centre)
         self._meta = np.array(self.outer.start(), dtype=np.float64)
         self._tally = np.zeros(len(kernels.ACCOUNT))
+        self._pending = np.zeros(self.d + 1)
         self._clock = np.zeros(3, dtype=np.int64)
         self._slots = Slots(self.d, self.inner)
-        self.ledger = Ledger(self.inner, self.outer, self.update, centre, repr(self))
+        self._ledger = Ledger(self.inner, self.outer, self.update, centre, repr(self))
 
     # ------------------------------------------------------------------------------------------------ the state
+
+    def _require_dimension(self, what: str) -> None:
+        if self.d is None:
+            raise ValueError(f"{what} has no dimension before any data: call run or learn_one first, or pass bias=")
+
+    @property
+    def ledger(self) -> Ledger:
+        """What happened so far: losses, regret, certificates; see ``Ledger``."""
+        self._require_dimension("the ledger")
+        return self._ledger
 
     @property
     def bias(self) -> Array:
         """The meta-parameter theta as it stands, array (d,)."""
-        if self.d is None:
-            raise ValueError("the bias has no dimension before any data: call run or learn_one first, or pass bias=")
+        self._require_dimension("the bias")
         if self.update == "task":
             return self._theta.copy()
         return self.centre - self._reach(self.outer, self._meta) * self._total
@@ -119,6 +131,7 @@ class OnlineWithinOnline:
 
     def weights(self, task: Hashable = None) -> Array:
         """The weight vector (d,) the next prediction in an open ``task`` would use; the bias for any other."""
+        require_hashable(task)
         w = self.bias
         if task is not None and task in self._slots.keys:
             j = self._slots.keys[task]
@@ -163,20 +176,20 @@ class OnlineWithinOnline:
         FloatingPointError
             A loss or gradient overflowed (steps too large, data unscaled); likewise without a trace.
         """
-        if isinstance(path_every, bool) or not 0 <= path_every < math.inf or path_every != int(path_every):
-            raise ValueError(f"path_every is {path_every}; it must be a whole number of tasks, or 0 for never")
+        if isinstance(path_every, bool) or not isinstance(path_every, numbers.Integral) or path_every < 0:
+            raise ValueError(f"path_every is {path_every!r}; it must be a whole number of tasks, or 0 for never")
         empty = True
         for block in as_blocks(stream, self._next_number()):
             empty = False
-            written = self._learn(block, int(path_every), points)
+            written = self._learn(block, min(int(path_every), _NEVER), points)
             if points:
                 keys = [block.keys[code] for code in block.task.tolist()]
-                self.ledger.add_points(written.losses, written.predictions, block.y, keys)
+                self._ledger.add_points(written.losses, written.predictions, block.y, keys)
             if progress is not None:
                 progress(int(self._clock[kernels.POINTS]), int(self._clock[kernels.ENDED]))
         if empty:
             raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
-        return self.ledger
+        return self._ledger
 
     def learn_one(self, x: ArrayLike, y: float, task: Hashable) -> float:
         """Predict for ``x`` (d,), suffer the loss against ``y``, learn; returns the prediction that was made.
@@ -186,18 +199,19 @@ class OnlineWithinOnline:
         if task is None:
             raise ValueError("task is None, which means no task; give the task a key, such as a name or a number")
         require_hashable(task)
-        if np.ndim(x) != 1:
-            raise ValueError(f"x has shape {np.shape(x)}; learn_one takes one point (d,). Use run for many")
-        if np.ndim(y) != 0:
-            raise ValueError(f"y has shape {np.shape(y)}; learn_one takes one label. Use run for many")
-        X, label = as_points(np.asarray(x)[None, :], np.asarray(y)[None])
+        point, label = real(x, "x"), real(y, "y")
+        if point.ndim != 1:
+            raise ValueError(f"x has shape {point.shape}; learn_one takes one point (d,). Use run for many")
+        if label.ndim != 0:
+            raise ValueError(f"y has shape {label.shape}; learn_one takes one label. Use run for many")
+        X, labels = as_points(point[None, :], label[None])
         with self._whole():
-            self._accept(X, label, lambda row: task)
+            self._accept(X, labels, lambda row: task)
             slot = self._slots.keys.get(task)
             taken = self._slots.take(1) if slot is None else []
             slots = np.array(taken if slot is None else [slot])
-            written = _room(1, 0, 0, len(self.centre))
-            self._stream(X, label, _FIRST, _NO, slots, slots, taken, written, 0, lambda row: task)
+            written = kernels.room(1, 0, 0, len(self.centre))
+            self._stream(X, labels, _FIRST, _NO, slots, slots, taken, written, 0, True, lambda row: task)
             self._slots.keys[task] = int(slots[0])
         return float(written.predictions[0])
 
@@ -206,30 +220,32 @@ class OnlineWithinOnline:
 
         Raises ``KeyError`` if the task is not open.
         """
+        require_hashable(task)
         if self.d is None or task not in self._slots.keys:
             some = ", ".join(map(repr, self.open_tasks[:5])) or "none"
             raise KeyError(f"task {task!r} is not open, so it cannot end; open now: {some}")
-        written = _room(0, 1, 0, self.d)
+        written = kernels.room(0, 1, 0, self.d)
         j = self._slots.keys[task]
         with self._undoing(np.array([j]), []):
             if not kernels.end_one(
                 self.inner, self.outer, self.update == "point", j, self._across(), self._slots.arrays, self._clock,
-                written, 0,
+                written,
             ):  # fmt: skip
                 raise FloatingPointError(
                     f"the sums of task {task!r} overflowed, so it stays open. Scale the features, or take smaller "
                     f"steps than {self.inner!r} and {self.outer!r}"
                 )
         self._slots.release(task)
-        self.ledger.append((task,), (0,), written, np.empty((0, 1)))
+        self._ledger.append((task,), (0,), written, np.empty((0, 1)))
 
     # ------------------------------------------------------------------------------------------------ predicting
 
     def predict_one(self, x: ArrayLike, task: Hashable = None) -> float:
         """The prediction ``<x, w>`` for one point (d,) of an open task, or of a new one (then w is the bias)."""
-        if np.ndim(x) != 1:
-            raise ValueError(f"x has shape {np.shape(x)}; predict_one takes one point (d,). Use predict for many")
-        return float(self.predict(np.asarray(x)[None, :], task)[0])
+        point = real(x, "x")
+        if point.ndim != 1:
+            raise ValueError(f"x has shape {point.shape}; predict_one takes one point (d,). Use predict for many")
+        return float(self.predict(point[None, :], task)[0])
 
     def predict(self, X: ArrayLike, task: Hashable = None, *, weights: ArrayLike | None = None) -> Array:
         """Predictions (n,) for rows ``X`` (n, d) with given ``weights`` (d,), or with those of ``task`` as they stand.
@@ -274,24 +290,24 @@ class OnlineWithinOnline:
             ended = int(self._clock[kernels.ENDED])
             times = np.arange(ended // stride + 1, (ended + len(closing)) // stride + 1) * stride if stride else ()
             at = np.array(times, dtype=np.float64)
-            written = _room(block.n if points else 0, len(closing), len(at), block.d)
+            written = kernels.room(block.n if points else 0, len(closing), len(at), block.d)
             self._stream(
                 block.X, block.y, block.task, block.ends, slots, used, taken, written, stride,
-                lambda row: block.keys[block.task[row]],
+                bool(self._slots.keys) or not block.contiguous, lambda row: block.keys[block.task[row]],
             )  # fmt: skip
             self._slots.settle(block, slots, taken)
-            self.ledger.append(block.keys, closing, written, at[:, None])
+            self._ledger.append(block.keys, closing, written, at[:, None])
         return written
 
     def _stream(
         self, X: Array, y: Array, task: Any, ends: Any, slots: Rows, used: Rows, taken: list[int],
-        written: kernels.Written, stride: int, key_of: Callable[[int], Hashable],
+        written: kernels.Written, stride: int, mixed: bool, key_of: Callable[[int], Hashable],
     ) -> None:  # fmt: skip
         """Run the kernel on checked points."""
         with self._undoing(used, taken):
             done = kernels.run(
-                self.loss, self.inner, self.outer, self.update == "point", X, y, task, ends, slots, self._across(),
-                self._slots.arrays, self._clock, written, stride,
+                self.loss, self.inner, self.outer, self.update == "point", mixed, X, y, task, ends, slots,
+                self._across(), self._slots.arrays, self._clock, written, stride,
             )  # fmt: skip
             if done < len(y):
                 raise FloatingPointError(
@@ -328,13 +344,13 @@ class OnlineWithinOnline:
         """A number above all that tasks without a key have had, and above those of open tasks."""
         if self.d is None:
             return 0
-        numbers = [key for key in self._slots.keys if isinstance(key, (int, np.integer))]
+        keys: list[Any] = [key for key in self._slots.keys if isinstance(key, numbers.Number)]  # 1.0 is 1, too
         begun = int(self._clock[kernels.ENDED]) + len(self._slots.keys)
-        return max([begun, *(int(key) + 1 for key in numbers)])
+        return max([begun, *(int(abs(key)) + 1 for key in keys if math.isfinite(abs(key)))])
 
     def _across(self) -> kernels.Across:
         play = self._theta if self.update == "task" else self.centre
-        return kernels.Across(self.centre, self._total, play, self._meta, self._tally)
+        return kernels.Across(self.centre, self._total, play, self._pending, self._meta, self._tally)
 
     def _accept(self, X: Array, y: Array, key_of: Callable[[int], Hashable]) -> None:
         """Check what only the learner knows: the loss's labels, the dimension; set up on first data."""
@@ -356,6 +372,9 @@ class OnlineWithinOnline:
                 f"points have {came} features; this learner has {needed}. Give every task the same columns"
             )
 
+
+_NEVER = 2**62
+"""So many tasks that they will not end."""
 
 _FIRST, _NO = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=bool)
 _LAW = ("start", "scale", "observe")
@@ -385,12 +404,3 @@ def _aligned_copy(vector: Array) -> Array:
     copy = aligned(len(vector))
     copy[:] = vector
     return copy
-
-
-def _room(n: int, n_ended: int, n_path: int, d: int) -> kernels.Written:
-    """Uninitialised arrays for what a run writes down."""
-    width = len(kernels.ACCOUNT)
-    return kernels.Written(
-        np.empty(n), np.empty(n), np.empty((n_ended, width)), np.empty((n_ended, 3)), np.empty((n_ended, width)),
-        np.empty((n_path, d)),
-    )  # fmt: skip

@@ -27,7 +27,7 @@ def results(first: int = 0, stride: int = 1) -> dict[str, np.ndarray]:
         for update, blk in (("task", block.interleaved(rng)), ("point", block)):
             learner = owo.OnlineWithinOnline(LOSSES[i], WITHIN[j], ACROSS[(i + j) % len(ACROSS)], update)
             ledger = learner.run(blk, points=True)
-            columns = [*ledger.account, *ledger.tally, ledger.losses, ledger.lateness]
+            columns = [*ledger.account, *ledger.tally, ledger.losses, ledger.overlap]
             points = [ledger.points[0][name] for name in ("loss", "prediction")]
             found[f"{i}-{j}-{update}"] = np.concatenate([np.ravel(c) for c in (*columns, *points, learner.bias)])
     return found

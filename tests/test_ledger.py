@@ -12,6 +12,7 @@ import pytest
 from games import stream
 
 import owo
+from owo import ledger_file
 from owo.hindsight import Comparator
 from owo.ledger import Ledger
 
@@ -86,7 +87,7 @@ def test_certificate_terms_add_up_and_mean_what_they_say(block):
     bias = np.full(5, 0.3)
     at_bias = Comparator("bias", bias, bias[None, :], np.zeros(4))
     certificate = ledger.certificate(at_bias)
-    assert (certificate.spread == 0).all() and (certificate.lateness == 0).all()
+    assert (certificate.spread == 0).all() and (certificate.overlap == 0).all()
     assert np.allclose(certificate.within, np.cumsum(ledger.account.slack))
     # OGD across tasks: |bias - centre|^2 / (2 step) + step / 2 sum |q|^2
     assert np.allclose(certificate.across, 0.09 * 5 / 0.2 + 0.05 * np.cumsum(ledger.account.pull**2))
@@ -107,7 +108,7 @@ def test_a_saved_ledger_comes_back_without_pickles(block, law, tmp_path):
     with zipfile.ZipFile(path) as archive:
         assert all(b"|O" not in archive.read(entry)[:200] for entry in archive.namelist())
     with np.load(path, allow_pickle=False) as file:
-        assert json.loads(str(file["header"]))["format"] == 1
+        assert json.loads(str(file["header"]))["format"] == ledger_file.FORMAT
     back = Ledger.load(path)
     assert back.inner == law and back.outer == owo.InverseSqrt(0.2) and back.keys == ledger.keys
     assert np.array_equal(back.losses, ledger.losses) and np.array_equal(back.path, ledger.path)
@@ -116,7 +117,7 @@ def test_a_saved_ledger_comes_back_without_pickles(block, law, tmp_path):
 
 
 def test_keys_of_all_kinds_survive_saving(block, tmp_path):
-    keys = ["shop", 2**70, ("a", 1, None), -1.5]
+    keys = ["shop", 2**70, ("a", np.datetime64("2020-01-01T00:00", "ns"), None), np.datetime64("2020-01")]
     ledger = learned([owo.Task(task.X, task.y, key) for task, key in zip(block.tasks(), keys, strict=True)])
     ledger.save(tmp_path / "a")
     assert Ledger.load(tmp_path / "a").keys == keys == Ledger.load(tmp_path / "a.npz").keys
@@ -183,3 +184,55 @@ def test_columns_cannot_be_written_to(block):
     ledger = learned(block)
     with pytest.raises(ValueError, match="read-only"):
         ledger.losses[0] = 0.0
+
+
+@pytest.mark.parametrize("header", ["[]", '"x"', "{}", '{"format": 2, "update": "bogus"}', '{"format": 2' + "[" * 9999])
+def test_a_header_that_says_nonsense_is_refused(block, header, tmp_path):
+    learned(block).save(tmp_path / "good.npz")
+    with np.load(tmp_path / "good.npz") as file:
+        arrays = {**file, "header": np.array(header)}
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(ValueError, match=r"bad\.npz is damaged or not a ledger"):
+        Ledger.load(tmp_path / "bad.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [("tasks", np.zeros((4, 2))), ("accounts", np.zeros((4, 9))), ("path_tasks", np.zeros(())),
+     ("path", np.zeros((4, 3))), ("centre", np.zeros((5, 1))), ("tallies", np.zeros((5, 7))),
+     ("tasks", np.zeros((4, 3), int))],
+)  # fmt: skip
+def test_tables_of_the_wrong_shape_are_refused(block, name, array, tmp_path):
+    learned(block, path_every=1).save(tmp_path / "good.npz")
+    with np.load(tmp_path / "good.npz") as file:
+        arrays = {**file, name: array}
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(ValueError, match=r"bad\.npz is damaged or not a ledger"):
+        Ledger.load(tmp_path / "bad.npz")
+
+
+def test_a_name_without_its_ending_means_the_file_that_was_saved_under_it(block, tmp_path):
+    (tmp_path / "w").write_text("something else")
+    ledger = learned(block)
+    ledger.save(tmp_path / "w")
+    assert Ledger.load(tmp_path / "w").keys == ledger.keys
+
+
+def test_comparators_that_are_no_numbers_are_refused_in_words(block):
+    ledger = learned(block)
+    with pytest.raises(ValueError, match="weights that are not finite"):
+        ledger.check(zero(block)._replace(weights=np.full((1, 5), np.nan)))
+    with pytest.raises(TypeError, match="Ledger has none"):
+        ledger.check(ledger)
+    with pytest.raises(ValueError, match="3 losses for 4 keys"):
+        ledger.regret(zero(block)._replace(losses=np.zeros(3)))
+
+
+def test_distances_too_small_to_be_squared_still_count():
+    """|u| = 1e-170 and |G| = 1e140: the certificate of a learner that never moves is their product."""
+    frozen = owo.OnlineWithinOnline(owo.Absolute(), owo.Frozen(), owo.Frozen(), "task")
+    ledger = frozen.run(owo.Block([[1e140]], [1e-30], [0]))
+    u = np.array([1e-170])
+    comparator = Comparator("tiny", u, u[None], np.zeros(1), (0,))
+    assert ledger.certificate(comparator).total[0] == pytest.approx(1e-30, rel=1e-12)  # a product of two square roots
+    ledger.check(comparator)

@@ -1,0 +1,116 @@
+"""A ledger as a file: plain arrays and JSON in an .npz archive, without pickles."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from owo import kernels, laws
+
+if TYPE_CHECKING:
+    from owo.ledger import Ledger
+
+Arrays = dict[str, NDArray[Any]]
+
+FORMAT = 2
+"""Raised whenever a file would be read wrongly by an older version."""
+
+
+def save(ledger: Ledger, path: str | os.PathLike[str]) -> None:
+    """Write a ledger; see ``Ledger.save``."""
+    header = {
+        "format": FORMAT,
+        "inner": _described(ledger.inner),
+        "outer": _described(ledger.outer),
+        "update": ledger.update,
+        "description": ledger.description,
+        "keys": [_written(key) for key in ledger.keys],
+    }
+    arrays: Arrays = {name: table.filled for name, table in ledger.tables.items()}
+    arrays |= {"header": np.array(json.dumps(header)), "centre": ledger.centre}
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
+def load(kind: type[Ledger], path: str | os.PathLike[str], inner: Any, outer: Any) -> Ledger:
+    """Read a ledger; see ``Ledger.load``."""
+    name = os.fspath(path)
+    if not name.endswith(".npz") and os.path.exists(f"{name}.npz"):
+        name = f"{name}.npz"  # what ``save`` made of the same name
+    with open(name, "rb") as raw:
+        try:
+            with np.load(raw, allow_pickle=False) as file:
+                arrays = {key: file[key] for key in file.files}
+            return _of(kind, json.loads(str(arrays.pop("header"))), arrays, inner, outer)
+        except Exception as error:  # whatever damage does to an archive, to its JSON or to what that says
+            raise ValueError(f"{name} is damaged or not a ledger that this version reads: {error}") from error
+
+
+def _of(kind: type[Ledger], header: dict[str, Any], arrays: Arrays, inner: Any, outer: Any) -> Ledger:
+    if header.get("format") != FORMAT:
+        raise ValueError(f"it has ledger format {header.get('format')!r}, needed {FORMAT}")
+    if header["update"] not in ("task", "point"):
+        raise ValueError(f"it was updated every {header['update']!r}, needed 'task' or 'point'")
+    inner = _revived(header["inner"]) if inner is None else inner
+    outer = _revived(header["outer"]) if outer is None else outer
+    for name, array in arrays.items():
+        if array.dtype != np.float64 or array.ndim != (1 if name == "centre" else 2):
+            raise ValueError(f"its {name} is an array of {array.dtype} with shape {array.shape}")
+    keys = [_read(key) for key in header["keys"]]
+    ledger = kind(inner, outer, header["update"], arrays["centre"], str(header["description"]))
+    lengths = {len(keys), *(len(arrays[name]) for name in ("accounts", "tasks", "tallies"))}
+    if len(lengths) > 1 or len(arrays["path"]) != len(arrays["path_tasks"]):
+        raise ValueError(f"it names {len(keys)} tasks, and has rows of {len(arrays['tasks'])}")
+    none = np.empty(0)
+    written = kernels.Written(none, none, *(arrays[name] for name in ("accounts", "tasks", "tallies", "path")))
+    ledger.append(keys, range(len(keys)), written, arrays["path_tasks"])
+    return ledger
+
+
+# ------------------------------------------------------------------------------------------------------ keys, laws
+
+
+def _written(key: Any) -> Any:
+    """A task key in JSON."""
+    if isinstance(key, tuple):
+        return {"tuple": [_written(part) for part in key]}
+    if isinstance(key, np.datetime64):
+        return {"datetime64": str(key)}
+    if isinstance(key, (np.number, np.str_, np.bool_)):
+        key = key.item()
+    return key if isinstance(key, (int, float, str, type(None))) else {"repr": repr(key)}
+
+
+def _read(key: Any) -> Hashable:
+    if isinstance(key, dict):
+        if "tuple" in key:
+            return tuple(_read(part) for part in key["tuple"])
+        return np.datetime64(key["datetime64"]) if "datetime64" in key else str(key["repr"])
+    if isinstance(key, list):
+        raise ValueError(f"{key!r} is not a task key")
+    return key  # type: ignore[no-any-return]
+
+
+def _described(law: Any) -> dict[str, Any]:
+    fields = {
+        k: _described(v) if hasattr(v, "_asdict") else getattr(v, "item", lambda v=v: v)()
+        for k, v in law._asdict().items()
+    }
+    return {"law": type(law).__name__, "ours": type(law) is getattr(laws, type(law).__name__, None), "fields": fields}
+
+
+def _revived(description: dict[str, Any]) -> Any:
+    kind: Any = getattr(laws, description["law"], None)
+    if not description["ours"] or not _is_law(kind):
+        raise ValueError(f"law {description['law']} is not one of owo's; pass it to Ledger.load as inner= or outer=")
+    fields = {k: _revived(v) if isinstance(v, dict) else v for k, v in description["fields"].items()}
+    return kind(**fields)
+
+
+def _is_law(kind: Any) -> bool:
+    """Whether this is one of the classes of laws that ``owo.laws`` defines."""
+    return isinstance(kind, type) and hasattr(kind, "observe") and hasattr(kind, "_fields")
