@@ -123,7 +123,6 @@ BAD_ROWS = {
 }
 ROADS = {
     "Block": lambda rows, labels: Block(rows, labels, np.array([0, 0, 1, 1])),
-    "piece": lambda rows, labels: Block.piece(rows, labels, "b"),
     "Task": lambda rows, labels: Task(rows, labels, "b"),
     "from_arrays": lambda rows, labels: from_arrays(rows, labels, IDS),
     "from_tasks": lambda rows, labels: list(from_tasks([(X, Y), (rows, labels, "b")])),
@@ -279,8 +278,9 @@ def test_a_block_knows_its_tasks(block: Block) -> None:
         bounds = block.offsets.tolist()
         assert all((block.task[a:b] == k).all() for k, (a, b) in enumerate(itertools.pairwise(bounds)))
     else:
-        with pytest.raises(ValueError, match="mixed or open"):
+        with pytest.raises(ValueError, match=r"together.*grouped\(\)\.offsets"):
             _ = block.offsets
+    assert np.array_equal(np.diff(block.grouped().offsets), block.lengths)
 
 
 @given(blocks(), st.integers(0, 99))
@@ -331,11 +331,10 @@ def test_rows_out_of_range(bounds: tuple[int, int]) -> None:
         from_arrays(X, Y, IDS).rows(*bounds)
 
 
-def test_a_piece_is_a_block_of_one_task() -> None:
-    assert same(Block.piece(X, Y, "k"), Block(X, Y, np.zeros(4, int), keys=["k"]))
-    still_open = Block.piece(X, Y, "k", ends=False)
-    assert same(still_open, Block(X, Y, np.zeros(4, int), np.zeros(4, bool), ["k"]))
-    assert not still_open.contiguous and Block.piece(X, Y, "k").contiguous
+def test_rows_of_an_open_task_have_offsets_too() -> None:
+    part = from_arrays(X, Y, IDS).rows(0, 3)
+    assert not part.contiguous and part.offsets.tolist() == [0, 2, 3]
+    assert part.grouped() is part and [task.n for task in part.tasks()] == [2, 1]
 
 
 def test_representations() -> None:

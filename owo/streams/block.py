@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from owo.streams.codes import Codes, checked, ended, in_order, named, require_hashable
-from owo.streams.points import Floats, as_points, as_rows, first_nonfinite, refuse_nonfinite, shaped
-
-__all__ = ["Block", "Task", "as_points", "as_rows"]
+from owo.streams.points import Floats, as_points, first_nonfinite, refuse_nonfinite, shaped
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False, repr=False)
@@ -147,21 +146,6 @@ class Block:
         _set(self, X=X, y=y, task=task, ends=ends, keys=keys, contiguous=contiguous)
 
     @classmethod
-    def piece(cls, X: ArrayLike, y: ArrayLike, key: Hashable, *, ends: bool = True) -> Block:
-        """Points of a single task, which ends with the last of them or stays open; raises as ``Task`` does.
-
-        The quick way to a small block: for one point it takes a third of the time of the constructor.
-        """
-        require_hashable(key)
-        rows, labels = as_points(X, y)
-        flags = np.zeros(len(labels), dtype=np.bool_)
-        flags[-1] = ends
-        block = cls.__new__(cls)
-        codes = np.zeros(len(labels), dtype=np.int64)
-        _set(block, X=rows, y=labels, task=codes, ends=flags, keys=(key,), contiguous=ends)
-        return block
-
-    @classmethod
     def _joined(cls, X: list[Floats], y: list[Floats], keys: tuple[Hashable, ...]) -> Block:
         """From the shaped arrays of tasks with distinct keys; the values are still to be checked."""
         lengths = np.fromiter(map(len, y), np.int64, len(y))
@@ -199,11 +183,19 @@ class Block:
 
     @property
     def offsets(self) -> Codes:
-        """Where tasks begin, (T + 1,): task t has rows ``offsets[t]:offsets[t + 1]``. Of contiguous blocks only."""
-        if not self.contiguous:
-            raise ValueError("offsets needs whole tasks, one after another; this block has mixed or open ones. "
+        """Where tasks begin, (T + 1,): task t has rows ``offsets[t]:offsets[t + 1]``, which have to stand together.
+
+        Raises ``ValueError`` if rows of other tasks stand between them; ``grouped()`` puts them together.
+        """
+        if not self._together:
+            raise ValueError("offsets needs the rows of each task together; this block has them mixed with others'. "
                              "Take grouped().offsets, or go through tasks()")  # fmt: skip
-        return np.concatenate(([0], np.flatnonzero(self.ends) + 1))
+        return np.concatenate(([0], np.cumsum(self.lengths)))
+
+    @property
+    def _together(self) -> bool:
+        """Whether the rows of each task follow one another: tasks are numbered in the order of their first rows."""
+        return bool(np.all(self.task[1:] >= self.task[:-1]))
 
     def __repr__(self) -> str:
         mixed = "" if self.contiguous else ", mixed or open"
@@ -214,8 +206,7 @@ class Block:
     def tasks(self) -> Iterator[Task]:
         """Each task with its rows of this block, in the order of first rows. No copy if the rows stand together."""
         together = self.grouped()
-        bounds = np.concatenate(([0], np.cumsum(together.lengths))).tolist()
-        for key, start, stop in zip(together.keys, bounds, bounds[1:], strict=False):
+        for key, (start, stop) in zip(together.keys, pairwise(together.offsets.tolist()), strict=True):
             yield Task._of(together.X[start:stop], together.y[start:stop], key)
 
     def rows(self, start: int, stop: int) -> Block:
@@ -228,7 +219,7 @@ class Block:
 
     def grouped(self) -> Block:
         """The same tasks with the rows of each put together; the block itself if they already are."""
-        if np.all(self.task[1:] >= self.task[:-1]):
+        if self._together:
             return self
         return self._taken(np.argsort(self.task, kind="stable"))
 
