@@ -1,5 +1,6 @@
 """The encoding: what it does, and that nothing later changes it."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -48,14 +49,35 @@ def test_later_tasks_change_nothing(seed: int, fraction: float, classification: 
     assert Encoding.fit(rows, y, task, fraction, classification=classification) == encoding
 
 
+@given(st.integers(0, 50), st.floats(0.01, 0.99), st.booleans())
+@settings(max_examples=30)
+def test_later_rows_change_nothing_where_tasks_are_mixed(seed: int, fraction: float, classification: bool) -> None:
+    mixed = from_arrays(*table()).interleaved(seed)
+    rows, y = mixed.X.copy(), mixed.y.copy()
+    encoding = Encoding.fit(rows, y, mixed.task, fraction, classification=classification)
+    assert encoding.points == max(10, math.ceil(200 * fraction)) and not encoding.whole
+    rng = np.random.default_rng(seed)
+    rows[encoding.points :] = rng.normal(scale=1e6, size=(200 - encoding.points, 4))
+    y[encoding.points :] = rng.normal(scale=1e6, size=200 - encoding.points)
+    task = np.where(np.arange(200) < encoding.points, mixed.task, rng.permutation(mixed.task))
+    assert Encoding.fit(rows, y, task, fraction, classification=classification) == encoding
+
+
 def test_first_tasks_are_those_that_come_first() -> None:
     rows, y, task = table()
     names = np.array([f"{97 * k % 40}" for k in range(40)])[task]
     assert Encoding.fit(rows, y, names) == Encoding.fit(rows, y, task)
-    mixed = from_arrays(rows, y, task).interleaved(0)
-    chosen = mixed.task < 10
-    alone = Encoding.fit(mixed.X[chosen], mixed.y[chosen], mixed.task[chosen], 1.0)
-    assert Encoding.fit(mixed.X, mixed.y, mixed.task, 0.1) == alone
+    alone = Encoding.fit(rows[:50], y[:50], task[:50], 1.0)
+    assert Encoding.fit(rows, y, task) == alone and alone.basis == "10 tasks"
+
+
+def test_of_mixed_tasks_the_first_rows_are_looked_at() -> None:
+    rows, y, _ = table()
+    days = np.tile(np.arange(40), 5)  # every task goes on to the last day
+    encoding = Encoding.fit(rows, y, days)
+    alone = Encoding.fit(rows[:20], y[:20], days[:20], 1.0)
+    assert encoding == dataclasses.replace(alone, whole=False)
+    assert (encoding.basis, encoding.tasks, encoding.points) == ("20 points", 20, 20)
 
 
 def test_labels_of_classes() -> None:
@@ -66,6 +88,9 @@ def test_labels_of_classes() -> None:
         labels = np.where(np.arange(len(y)) % 10 < 9, two[1], two[0])  # the median is the greater of the two
         encoding = Encoding.fit(rows, labels, task, classification=True)
         assert np.array_equal(encoding.target(labels) > 0, labels == two[1])
+    for only, two in ((1.0, (0.0, 1.0)), (1.0, (-1.0, 1.0)), (0.0, (0.0, 1.0)), (-1.0, (-1.0, 1.0))):
+        encoding = Encoding.fit(rows, np.full(len(y), only), task, classification=True)
+        assert encoding.target(two).tolist() == [-1.0, 1.0]  # also if at first only one of the two was seen
     with pytest.raises(ValueError, match="no units of y; take their sign"):
         signs.original(y)
 
