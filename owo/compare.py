@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owo import hindsight
-from owo.contenders import CONTENDERS, INDEPENDENT, ORACLE, PER_TASK, POOLED, Choice, Contender
+from owo.contenders import CONTENDERS, INDEPENDENT, PER_TASK, Choice, Contender
 from owo.ledger import CertificateViolation, Ledger
 from owo.losses import Absolute, Pinball, Squared
 from owo.streams import Block, Encoding
@@ -222,7 +222,7 @@ class _Study:
         self.violations: list[str] = []
         self.doubts: list[str] = []
         self.checked = self.done = 0
-        tried = [len(each.choices(settings.strength, settings.step)) for each in CONTENDERS]
+        tried = [len(self._choices(each)) for each in CONTENDERS]
         self.steps = 1 + sum(n for n in tried if n > 1) + (settings.orders + 1) * (len(CONTENDERS) + 1) + 1
 
     def run(self) -> Comparison:
@@ -244,9 +244,9 @@ class _Study:
         single = self._in_hindsight(hindsight.pooled, where, doing)
         outcomes = []
         for row, (each, run) in enumerate(zip(CONTENDERS, self._all(where, best, doing), strict=True)):
-            if each is POOLED:
+            if each.single:
                 self._hold(run, single, f"{each.name}, {doing}")
-            comparator, choice = single if each is POOLED else best, self.chosen[each.name]
+            comparator, choice = single if each.single else best, self.chosen[each.name]
             outcomes.append(Outcome(each, choice, losses[row], errors[row], run, comparator, float(seconds[row])))
         return Comparison(
             self.data, self.settings, where, tuple(outcomes), tuple(self.violations), self.checked, tuple(self.doubts)
@@ -270,7 +270,7 @@ class _Study:
         """Stream all learners over an arena; each is held against the best bias."""
         for each in CONTENDERS:
             self._tell(doing)
-            bias = best.bias if each is ORACLE else None
+            bias = best.bias if each.from_best else None
             run = stream(each, self.chosen[each.name], where, self.settings, bias)
             self._hold(run, best, f"{each.name}, {doing}")
             yield run
@@ -286,10 +286,15 @@ class _Study:
         """The numbers of least loss in an arena. A number at which a learner overflows is not chosen."""
         self._tell("compiling")
         for each in CONTENDERS:
-            choices = each.choices(self.settings.strength, self.settings.step)
+            choices = self._choices(each)
             losses = [self._tried(each, choice, where) if len(choices) > 1 else 0.0 for choice in choices]
             self.chosen[each.name] = choices[int(np.argmin(losses))]
-        self.chosen[ORACLE.name] = self.chosen[PER_TASK.name]
+
+    def _choices(self, contender: Contender) -> list[Choice]:
+        """What is tried: nothing for one that takes the numbers of another, which comes before it."""
+        if contender.like is not None:
+            return [self.chosen.get(contender.like.name, Choice(1.0, 1.0))]
+        return contender.choices(self.settings.strength, self.settings.step)
 
     def _tried(self, contender: Contender, choice: Choice, where: Arena) -> float:
         self._tell(f"grid, compiling on first use: {contender.name}")

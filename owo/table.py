@@ -8,7 +8,7 @@ import os
 from typing import Any, NamedTuple
 
 from owo.compare import Comparison, Outcome
-from owo.contenders import FREE, INDEPENDENT, ORACLE, PER_POINT
+from owo.contenders import FREE, INDEPENDENT, PER_POINT
 
 
 class Table(NamedTuple):
@@ -64,18 +64,25 @@ def _cells(comparison: Comparison, outcome: Outcome) -> tuple[str, ...]:
         number(regret),
         number(certificate),
         f"{outcome.seconds:.4f}" if outcome.seconds < 1.0 else f"{outcome.seconds:.2f}",
-        *_numbers(comparison, outcome),
+        *("-" if used is None else f"{used.value:.3g}{'*' * used.from_grid}" for used in _numbers(comparison, outcome)),
     )
 
 
-def _numbers(comparison: Comparison, outcome: Outcome) -> list[str]:
-    """Strength and step, with a star where they are the best of the grid."""
-    cells = []
-    tunes = ("strength",) if outcome.contender is ORACLE else outcome.contender.tunes
-    for name, value in outcome.choice._asdict().items():
-        given = outcome.contender.fixable and getattr(comparison.settings, name) is not None
-        cells.append(f"{value:.3g}{'' if given else '*'}" if name in tunes else "-")
-    return cells
+class _Number(NamedTuple):
+    """A strength or a step that was used."""
+
+    value: float
+    from_grid: bool
+    """whether it is the best of the grid, not given"""
+
+
+def _numbers(comparison: Comparison, outcome: Outcome) -> list[_Number | None]:
+    """Strength and step, None where they do not matter."""
+    who, settings = outcome.contender, comparison.settings
+    return [
+        _Number(value, not (who.fixable and getattr(settings, name) is not None)) if name in who.tunes else None
+        for name, value in outcome.choice._asdict().items()
+    ]
 
 
 def per_point(comparison: Comparison, outcome: Outcome) -> tuple[float, float]:
@@ -122,7 +129,7 @@ def notes(comparison: Comparison) -> list[str]:
     lines.append("regret: loss a point beyond the best bias in hindsight (pooled: beyond the best single weights).")
     lines.append("certificate: the bound on that regret that the run itself proves, whatever the data.")
     lines.append("seconds: to stream all points once, compiled. Orders are orders of the tasks.")
-    if any("*" in cell for row in table(comparison).rows for cell in row[-2:]):
+    if any(used is not None and used.from_grid for each in comparison.outcomes for used in _numbers(comparison, each)):
         lines.append("*: best of a coarse grid, in hindsight, on the first random order (oracle: as OWO per task).")
     lines.append("Parameter-free rows are coin betting as it comes: no number in them was tuned.")
     return lines
@@ -171,5 +178,6 @@ def write_csv(comparison: Comparison, path: str | os.PathLike[str]) -> None:
         for each in comparison.outcomes:
             values = (each.losses.mean(), each.errors.mean(), *comparison.gain(each), each.own.loss, each.own.error,
                       *per_point(comparison, each), each.seconds)  # fmt: skip
-            used = [cell.rstrip("*-") for cell in _numbers(comparison, each)]
-            writer.writerow([each.contender.name, *(f"{v:.10g}" if math.isfinite(v) else "" for v in values), *used])
+            used = [math.nan if one is None else one.value for one in _numbers(comparison, each)]
+            cells = [repr(float(value)) if math.isfinite(value) else "" for value in (*values, *used)]
+            writer.writerow([each.contender.name, *cells])

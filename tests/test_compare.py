@@ -273,6 +273,20 @@ def test_arrays_are_plain(compared, tmp_path):
     assert arrays["path"].shape == (len(CONTENDERS), len(arrays["path_tasks"]), len(arrays["path_columns"]))
 
 
+def test_table_csv_has_every_digit(compared, tmp_path):
+    import csv
+
+    third = dataclasses.replace(compared.outcome(PER_TASK), choice=contenders.Choice(1.0 / 3.0, 1e-5))
+    table.write_csv(dataclasses.replace(compared, outcomes=(compared.outcomes[0], third)), tmp_path / "table.csv")
+    with open(tmp_path / "table.csv", newline="") as file:
+        rows = {row["learner"]: row for row in csv.DictReader(file)}
+    assert (float(rows["OWO per task"]["strength"]), float(rows["OWO per task"]["step"])) == (1.0 / 3.0, 1e-5)
+    assert rows["independent"]["step"] == ""
+    for each in (compared.outcomes[0], third):
+        assert float(rows[each.contender.name]["loss"]) == each.losses.mean()
+        assert float(rows[each.contender.name]["own_loss"]) == each.own.loss
+
+
 def test_the_configuration_says_how_to_repeat_it(compared, tmp_path):
     report.write(compared, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
