@@ -260,7 +260,7 @@ def _compare(data: Data, settings: Settings, folder: pathlib.Path) -> Comparison
         raise Refused(f"{data.name}: {error}") from None
     finally:
         bar.clear()
-    print(f"{data.name}: {data.block.n_tasks:,} tasks, {data.block.n:,} points, d = {comparison.arena.block.d}")
+    print(f"{data.name}: {table.size(comparison)}")
     _print_wrapped(data.source)
     print()
     _print_table(table.table(comparison))

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import pathlib
 import platform
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -56,9 +57,22 @@ def versions() -> dict[str, str]:
     return found
 
 
+def commit() -> str:
+    """The commit of the checkout that this package is imported from, "-dirty" if it was changed since; else "none"."""
+    folder = pathlib.Path(__file__).parent
+    asked = ("ls-files", "--error-unmatch", pathlib.Path(__file__).name), ("describe", "--always", "--dirty")
+    try:
+        for words in asked:  # an environment may lie inside the checkout of something else, which does not track it
+            said = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10)
+        return said.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "none"
+
+
 def _versions() -> Iterator[Finding]:
     found = versions()
-    yield Finding("owo", True, f"{found.pop('owo')}, Python {found.pop('python')}, {platform.platform()}")
+    named = f"{found.pop('owo')} (commit: {commit()})"
+    yield Finding("owo", True, f"{named}, Python {found.pop('python')}, {platform.platform()}")
     for name, version in found.items():
         try:
             importlib.import_module(name)

@@ -7,8 +7,11 @@ import math
 import os
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from owo.compare import Comparison, Outcome
 from owo.contenders import FREE, INDEPENDENT, PER_POINT
+from owo.streams.block import Block, count
 
 
 class Table(NamedTuple):
@@ -93,6 +96,12 @@ def per_point(comparison: Comparison, outcome: Outcome) -> tuple[float, float]:
     return float(regret) * scale, float(certificate) * scale
 
 
+def size(comparison: Comparison) -> str:
+    """How much data there are, in words."""
+    block = comparison.data.block
+    return f"{count(block.n_tasks, 'task')}, {count(block.n, 'point')}, d = {comparison.arena.block.d}"
+
+
 def number(value: float) -> str:
     """Three decimals, or three digits where these say nothing."""
     if math.isnan(value):
@@ -124,7 +133,11 @@ def notes(comparison: Comparison) -> list[str]:
         lines.append("error: share of points whose sign was wrong; a prediction of exactly 0 counts half.")
     lines.append(
         "gain: how much less is lost than by independent learning in the same orders; "
-        + ("±: 95 % interval of that paired difference." if settings.orders > 1 else "its interval needs 2 orders.")
+        + (
+            "±: 95 % interval of that paired difference, none where the order makes no difference."
+            if settings.orders > 1
+            else "its interval needs 2 orders."
+        )
     )
     lines.append("regret: loss a point beyond the best bias in hindsight (pooled: beyond the best single weights).")
     lines.append("certificate: the bound on that regret that the run itself proves, whatever the data.")
@@ -137,27 +150,86 @@ def notes(comparison: Comparison) -> list[str]:
 
 def remarks(comparison: Comparison) -> list[str]:
     """What has to be known of this data set and this run."""
-    encoding, block = comparison.arena.encoding, comparison.data.block
-    if encoding.tasks == block.n_tasks:
-        lines = ["Means and scales were taken from all tasks: this is not online."]
-    else:
-        lines = [f"Means and scales come from the first {encoding.tasks} tasks of each order, and from nothing later."]
-    if not block.contiguous:
-        lines.append("In the data's own order tasks are mixed; in the random orders they come one after another.")
+    lines = [_basis(comparison), *_labels(comparison)]
+    if comparison.mixed:
+        lines.append(
+            "In the data's own order tasks are mixed; in the random orders, and so in the gains, they come one after "
+            f"another. Mixed, up to {most_open(comparison.data.block)} tasks are open at once, and OWO per task learns "
+            "late, because its bias moves only when a task ends: per point is the one to use then."
+        )
+    if comparison.distinct < comparison.settings.orders:
+        lines.append(
+            f"{count(comparison.data.block.n_tasks, 'task')} can be put into few orders: of the "
+            f"{comparison.settings.orders} random ones {comparison.distinct} differ, too few for an interval."
+        )
     if comparison.doubts:
         lines.append(f"{len(comparison.doubts)} comparators are not certified as best. First: {comparison.doubts[0]}")
     return [*lines, verdict(comparison)]
 
 
+def _basis(comparison: Comparison) -> str:
+    """What means and scales were taken from."""
+    own, drawn = comparison.arena.encoding, comparison.drawn
+    every = comparison.data.block.n
+    if not comparison.mixed:
+        if own.points == every:
+            return "Means and scales were taken from all tasks: this is not online."
+        return f"Means and scales come from the first {own.basis} of each order, and from nothing later."
+    first, second = (f"{'all' if each.points == every else 'the first'} {each.basis}" for each in (own, drawn))
+    rest = "all is not online" if every in (own.points, drawn.points) else "and from nothing later"
+    return f"Means and scales come from {first} of the data's own order and {second} of each random one, {rest}."
+
+
+def _labels(comparison: Comparison) -> list[str]:
+    """What was made of the labels, where that is not plain."""
+    encoding, y = comparison.arena.encoding, comparison.data.block.y
+    values = np.unique(y)
+    signs = encoding.target(values)
+    if len(values) == 1:
+        return [f"y is {y[0]:g} at every point: there is nothing to learn."]
+    if not encoding.classification:
+        return []
+    if signs[0] == signs[-1]:
+        return [f"All labels count as {signs[0]:+.0f}: there is nothing to learn."]
+    if len(values) == 2:
+        return [f"y has two values, which are the classes: {values[1]:g} is +1, {values[0]:g} is -1."]
+    return [
+        f"The loss takes -1 and +1 only: y above {encoding.centre:.4g} counts as +1, the rest as -1. That is the "
+        "median over what means and scales come from; each random order has its own."
+    ]
+
+
+def most_open(block: Block) -> int:
+    """How many tasks are open at once, at most.
+
+    >>> most_open(Block([[0.0]] * 4, [0.0] * 4, [0, 1, 0, 2]))
+    2
+    """
+    begins = np.diff(np.maximum.accumulate(block.task), prepend=-1)
+    return int(np.max(np.cumsum(begins) - np.cumsum(block.ends) + block.ends))
+
+
 def summary(comparison: Comparison) -> str:
-    """What came out, in two sentences."""
-    said = []
-    for contender in (PER_POINT, FREE):
-        outcome = comparison.outcome(contender)
-        gain, half = comparison.gain(outcome)
-        interval = "" if math.isnan(half) else f" (95 % interval {gain - half:.1f} to {gain + half:.1f})"
-        said.append(f"{contender.name} lost {abs(gain):.1f} % {'less' if gain >= 0.0 else 'more'}{interval}")
-    return f"Against independent learning, {said[0]}; {said[1]}, with no number to choose."
+    """What came out, in two sentences; in the data's own order too, if that has tasks mixed."""
+    rows = [comparison.outcome(contender) for contender in (PER_POINT, FREE)]
+    if not all(math.isfinite(gain) for row in rows for gain in (comparison.gain(row)[0], comparison.own_gain(row))):
+        return "Independent learning lost nothing, so there is nothing to gain."
+    first, second = (_lost(row.contender.name, *comparison.gain(row)) for row in rows)
+    said = f"gainst independent learning, {first}; {second}, with no number to choose."
+    if not comparison.mixed:
+        return f"A{said}"
+    first, second = (_lost(row.contender.name, comparison.own_gain(row)) for row in rows)
+    return (
+        f"In random orders of whole tasks, one after another, a{said} In the data's own order, which has tasks mixed, "
+        f'{first}; {second} (columns under "the data\'s own order").'
+    )
+
+
+def _lost(name: str, gain: float, half: float = math.nan) -> str:
+    """A gain in words, its interval in the sign of these."""
+    size = abs(gain)
+    interval = "" if math.isnan(half) else f" (95 % interval {size - half:.1f} to {size + half:.1f})"
+    return f"{name} lost {size:.1f} % {'less' if gain >= 0.0 else 'more'}{interval}"
 
 
 def verdict(comparison: Comparison) -> str:

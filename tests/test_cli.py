@@ -288,6 +288,11 @@ def test_doctor_says_what_is_wrong_and_the_fix(monkeypatch, tmp_path, capsys):
     assert 'pip install "owo[data]"' in said and "not a folder" in said and "2 problems" in said
 
 
+def test_a_package_outside_its_checkout_has_no_commit(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "__file__", str(tmp_path / "doctor.py"))
+    assert doctor.commit() == "none"
+
+
 def test_doctor_survives_what_it_did_not_foresee(monkeypatch):
     def broken():
         raise RuntimeError("boom")
