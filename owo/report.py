@@ -195,7 +195,9 @@ CAPTIONS = {
         """Regret is the loss a point beyond the best bias in hindsight, with each task at its own optimum around that
         bias. The certificate is worked out from the run's own numbers and holds whatever the data: regret stays below
         it at every task. Its terms: within, learning inside the tasks; spread, how far the tasks lie from one bias;
-        across, learning that bias, which should fade as tasks go by. Where a line has a gap it is not above zero.""",
+        across, learning that bias, which should fade as tasks go by; lateness, of mixed tasks alone, what came late to
+        the bias. The axes are logarithmic: where a line has a gap it is not above zero or not known, a term never
+        above zero is not drawn, and one far below the certificate lies under the frame.""",
     ),
     "bias_path": (
         "Path of the bias",
@@ -207,7 +209,7 @@ CAPTIONS = {
 STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
-  max-width: 66rem; margin: 2rem auto; padding: 0 1.2rem; }
+  max-width: 82rem; margin: 2rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.7rem; margin: 0 0 .3rem; }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
 p, li, figcaption, dd { max-width: 48rem; }
