@@ -92,13 +92,19 @@ def _cache() -> Iterator[Finding]:
                       "set NUMBA_CACHE_DIR to a folder that you may write to")  # fmt: skip
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            kept = sum(1 for _ in folder.glob("*.nbc"))
+        require_writable(folder)
+        kept = sum(1 for _ in folder.glob("*.nbc"))
         yield Finding("kernel cache", True, f"{folder} is writable and holds {kept} compiled functions")
     except OSError as error:
         yield Finding("kernel cache", False, f"{folder} cannot be written ({error.strerror or error})",
                       "set NUMBA_CACHE_DIR to a folder that you may write to")  # fmt: skip
+
+
+def require_writable(folder: pathlib.Path) -> None:
+    """Make the folder, if it is not there, and a file in it that goes again; ``OSError`` if that cannot be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def _compiler() -> Iterator[Finding]:

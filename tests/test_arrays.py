@@ -168,6 +168,8 @@ def test_anything_that_can_be_streamed() -> None:
         (pl.DataFrame(COLUMNS), "from_frame"),
         (pl.LazyFrame(COLUMNS), "from_frame"),
         (COLUMNS, "from_frame"),
+        (pd.DataFrame(COLUMNS).groupby("shop"), "a key and a DataFrame, one group of a frame; .*from_frame"),
+        (pl.DataFrame(COLUMNS).group_by("shop", maintain_order=True), "a key and a DataFrame, one group.*from_frame"),
         (None, "NoneType; needed a Block, a Task, or an iterable"),
         (3, "int; needed a Block"),
         ([X], r"entry 0 of the stream is a ndarray; needed a Block, a Task"),

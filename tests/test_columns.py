@@ -79,6 +79,7 @@ def test_missing_values_are_counted_and_placed() -> None:
         ({"features": []}, ValueError, "at least one feature"),
         ({"features": ["price", "price"]}, ValueError, "'price' is named 2 times"),
         ({"features": ["price", "sold"]}, ValueError, "target 'sold' is among the features"),
+        ({"features": ["price", "shop"]}, ValueError, "task column 'shop' is among the features"),
         ({"target": "shop"}, ValueError, "task and target are both 'shop'"),
     ],
 )
@@ -147,6 +148,18 @@ def test_a_csv_file_equals_its_arrays(variant: str, tmp_path: Path) -> None:
     assert signature(block) == SIGNATURE
 
 
+def test_true_and_false_are_numbers_in_files_as_in_frames(tmp_path: Path) -> None:
+    path = tmp_path / "open.csv"
+    frame = pd.DataFrame(COLUMNS)
+    frame.to_csv(path, index=False)
+    assert same(from_csv(path, task="shop", target="sold"), from_frame(frame, task="shop", target="sold"))
+
+
+def test_a_single_column_suggests_no_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"delimiter\?\) has no column 'shop'; it has 'shop;price;sold'$"):
+        from_csv(written(tmp_path, SALES.replace(",", ";")), task="shop", target="sold")
+
+
 def test_csv_ids_stay_text_and_may_hold_anything(tmp_path: Path) -> None:
     path = written(tmp_path, 'id;x;y\n007;1;2\n7;1;2\n"a;\nb";1;2\nZürich;1;2\n')
     assert from_csv(path, task="id", target="y", delimiter=";").keys == ("007", "7", "a;\nb", "Zürich")
@@ -158,7 +171,9 @@ def test_csv_ids_stay_text_and_may_hold_anything(tmp_path: Path) -> None:
         ("", "is empty; needed a first line"),
         ("\n\n", "is empty"),
         ("shop,price,sold\n", "no rows below its first line"),
-        (SALES.replace("2.5", "cheap"), r"sales\.csv, line 3, column 'price': 'cheap' is not a finite number"),
+        (SALES.replace("2.5", "cheap"), r"sales\.csv, line 3, column 'price': 'cheap' is not a .*encode categories"),
+        (SALES.replace("2.5", '"3,05"'), r"'3,05' is not a finite number; is the comma a decimal one\? Write 3\.05$"),
+        (SALES.replace("2.5", '"-1.234,5"'), r"Write -1234\.5$"),
         (SALES.replace("2.5", ""), "line 3, column 'price': nothing stands there"),
         (SALES.replace("2.5", "nan"), "line 3, column 'price': 'nan' is not a finite"),
         (SALES.replace("2.5", "1e999"), "line 3, column 'price': '1e999' is not a finite"),
@@ -174,7 +189,8 @@ def test_csv_ids_stay_text_and_may_hold_anything(tmp_path: Path) -> None:
         (SALES.replace("b,", '"b,'), "not valid CSV"),
         (SALES.replace("b,", '"b"x,'), "line 3: not valid CSV"),
         (SALES.encode().replace(b"b,", b"\xff,"), "not UTF-8"),
-        (SALES.encode("utf-16"), "not UTF-8"),
+        (SALES.encode("utf-16"), r"sales\.csv, after line 0: not UTF-8 .*pandas\.read_csv"),
+        (b"PK\x03\x04 workbook", r"sales\.csv is compressed; decompress it"),
         (SALES.replace("price", "sold"), "has 2 columns 'sold'"),
     ],
 )

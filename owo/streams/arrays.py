@@ -23,7 +23,8 @@ def from_arrays(X: ArrayLike, y: ArrayLike, task: ArrayLike | Sequence[Hashable]
     """A block from rows, labels and the id of each row's task.
 
     Rows stay in their order, which is the order in which the learner will see them; a task ends at its last row.
-    Tasks whose rows are not all together are interleaved with others.
+    Tasks whose rows are not all together are interleaved with others. Features are taken as they are: scale them and
+    add an intercept with ``owo.streams.Encoding``, without which learners can do badly.
 
     Parameters
     ----------
@@ -172,6 +173,11 @@ class _Pending:
 def _task_of(item: Any, k: int) -> tuple[Floats, Floats, Hashable]:
     if isinstance(item, Task):
         return item.X, item.y, k if item.key is None else item.key
+    if isinstance(item, tuple) and len(item) == 2 and _is_frame(item[1]) and np.ndim(item[0]) < 2:
+        raise TypeError(
+            f"entry {k} of the stream is a key and a {type(item[1]).__name__}, one group of a frame; pass the whole "
+            "frame: from_frame(frame, task=..., target=...)"
+        )
     if not isinstance(item, tuple) or len(item) not in (2, 3):
         raise TypeError(
             f"entry {k} of the stream is a {type(item).__name__}; needed a Block, a Task, (X, y) or (X, y, key). "
