@@ -48,7 +48,11 @@ class Contender(NamedTuple):
     """whether its regret is beyond the best single weights, not beyond the best bias"""
 
     def choices(self, strength: float | None, step: float | None) -> list[Choice]:
-        """What is tried: the numbers given, or else the grid where they matter."""
+        """What is tried: the numbers given, or else the grid where they matter.
+
+        >>> PER_TASK.choices(1.0, 0.1), len(INDEPENDENT.choices(None, None)) == len(STRENGTHS)
+        ([Choice(strength=1.0, step=0.1)], True)
+        """
         given = (strength, step) if self.fixable else (None, None)
         axes: list[tuple[float, ...]] = []
         for name, value, grid in zip(Choice._fields, given, (STRENGTHS, STEPS), strict=True):

@@ -47,7 +47,11 @@ def examine() -> Iterator[Finding]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package, of Python and of what is needed; ``"missing"`` for what is not installed."""
+    """Versions of this package, of Python and of what is needed; ``"missing"`` for what is not installed.
+
+    >>> list(versions())
+    ['owo', 'python', 'numpy', 'scipy', 'numba', 'cvxpy', 'matplotlib']
+    """
     found = {"owo": owo.__version__, "python": platform.python_version()}
     for name in NEEDED:
         try:

@@ -52,7 +52,7 @@ def table(comparison: Comparison) -> Table:
 
 def _cells(comparison: Comparison, outcome: Outcome) -> tuple[str, ...]:
     gain, half = comparison.gain(outcome)
-    shown = f"{gain:.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
+    shown = f"{gain:z.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
     if outcome.contender is INDEPENDENT or not math.isfinite(gain):
         shown = "-"
     sort = comparison.settings.classification
@@ -103,7 +103,11 @@ def size(comparison: Comparison) -> str:
 
 
 def number(value: float) -> str:
-    """Three decimals, or three digits where these say nothing."""
+    """Three decimals, or three digits where these say nothing.
+
+    >>> number(0.12345), number(0.00012345), number(math.nan)
+    ('0.123', '0.000123', '-')
+    """
     if math.isnan(value):
         return "-"
     return f"{value:.3f}" if 0.001 <= abs(value) < 1000.0 or value == 0.0 else f"{value:.3g}"
@@ -119,7 +123,12 @@ def unit(comparison: Comparison) -> str:
 
 
 def loss_name(loss: Any) -> str:
-    """A loss in words, as in ``pinball loss (quantile 0.9)``."""
+    """A loss in words.
+
+    >>> import owo
+    >>> loss_name(owo.SquaredHinge()), loss_name(owo.Pinball(0.9))
+    ('squared hinge loss', 'pinball loss (quantile 0.9)')
+    """
     fields = ", ".join(f"{key} {value:g}" for key, value in loss._asdict().items())
     words = "".join(f" {c.lower()}" if c.isupper() else c for c in type(loss).__name__).strip()
     return f"{words} loss" + (f" ({fields})" if fields else "")
@@ -159,8 +168,8 @@ def remarks(comparison: Comparison) -> list[str]:
         )
     if comparison.distinct < comparison.settings.orders:
         lines.append(
-            f"{count(comparison.data.block.n_tasks, 'task')} can be put into few orders: of the "
-            f"{comparison.settings.orders} random ones {comparison.distinct} differ, too few for an interval."
+            f"There are too few orders of {count(comparison.data.block.n_tasks, 'task')} for an interval: "
+            f"{comparison.distinct} among the {comparison.settings.orders} random ones."
         )
     if comparison.doubts:
         lines.append(f"{len(comparison.doubts)} comparators are not certified as best. First: {comparison.doubts[0]}")
@@ -229,7 +238,7 @@ def _lost(name: str, gain: float, half: float = math.nan) -> str:
     """A gain in words, its interval in the sign of these."""
     size = abs(gain)
     interval = "" if math.isnan(half) else f" (95 % interval {size - half:.1f} to {size + half:.1f})"
-    return f"{name} lost {size:.1f} % {'less' if gain >= 0.0 else 'more'}{interval}"
+    return f"{name} lost {size:.1f} % {'less' if round(gain, 1) >= 0.0 else 'more'}{interval}"
 
 
 def verdict(comparison: Comparison) -> str:

@@ -153,7 +153,11 @@ class Encoding:
         return Z
 
     def target(self, y: ArrayLike) -> Floats:
-        """Encoded labels (n,)."""
+        """Encoded labels (n,).
+
+        >>> Encoding.fit([[0.0], [1.0]], [4.0, 8.0], [0, 1]).target([4.0, 10.0])
+        array([-1.,  2.])
+        """
         labels = real(y, "y").astype(np.float64)
         refuse_nonfinite(labels, "y")
         if self.classification:
@@ -162,7 +166,11 @@ class Encoding:
             return (labels - self.centre) / self.width
 
     def original(self, predictions: ArrayLike) -> Floats:
-        """Predictions of a regression, back in units of y."""
+        """Predictions of a regression, back in units of y.
+
+        >>> Encoding.fit([[0.0], [1.0]], [4.0, 8.0], [0, 1]).original([-1.0, 2.0])
+        array([ 4., 10.])
+        """
         if self.classification:
             raise ValueError(
                 "this encoding is for classification, whose predictions have no units of y; take their sign"
@@ -170,13 +178,23 @@ class Encoding:
         return self.centre + self.width * np.asarray(predictions, dtype=np.float64)
 
     def block(self, block: Block) -> Block:
-        """The block with rows and labels encoded; tasks stay as they are."""
+        """The block with rows and labels encoded; tasks stay as they are.
+
+        >>> raw = Block([[0.0], [1.0]], [4.0, 8.0], [0, 1])
+        >>> Encoding.fit(raw.X, raw.y, raw.task).block(raw)
+        Block(2 points of 2 tasks, d = 2)
+        """
         labels = self.target(block.y)
         refuse_nonfinite(labels, "standardised y")
         return Block._of(self._rows(block.X), labels, block.task, block.ends, block.keys)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists, ready for JSON."""
+        """Plain numbers and lists, ready for JSON.
+
+        >>> stored = Encoding.fit([[0.0], [1.0]], [4.0, 8.0], [0, 1]).to_dict()
+        >>> stored["centre"], Encoding.from_dict(stored).basis
+        (6.0, '2 tasks')
+        """
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
