@@ -233,7 +233,7 @@ def test_text_that_is_no_number_in_a_file(sales, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("store,price,units\nZürich,1,2\n".encode("latin-1"), "sales.csv, after line 0: not UTF-8"),
+        ("store,price,units\nZürich,1,2\n".encode("latin-1"), "sales.csv, line 1 or later: not UTF-8"),
         (gzip.compress(b"store,price,units\na,1,2\n"), "sales.csv is compressed; decompress it"),
         (b"store;price;units\na;3,05;2\n", "one column: is ',' the right delimiter?"),
     ],

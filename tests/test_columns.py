@@ -189,7 +189,7 @@ def test_csv_ids_stay_text_and_may_hold_anything(tmp_path: Path) -> None:
         (SALES.replace("b,", '"b,'), "not valid CSV"),
         (SALES.replace("b,", '"b"x,'), "line 3: not valid CSV"),
         (SALES.encode().replace(b"b,", b"\xff,"), "not UTF-8"),
-        (SALES.encode("utf-16"), r"sales\.csv, after line 0: not UTF-8 .*pandas\.read_csv"),
+        (SALES.encode("utf-16"), r"sales\.csv, line 1 or later: not UTF-8 .*pandas\.read_csv"),
         (b"PK\x03\x04 workbook", r"sales\.csv is compressed; decompress it"),
         (SALES.replace("price", "sold"), "has 2 columns 'sold'"),
     ],

@@ -240,8 +240,8 @@ def _opened(path: str | os.PathLike[str], delimiter: str) -> Iterator[_Lines]:
             raise ValueError(f"{path}, line {reader.line_num}: not valid CSV ({error}); check its quotes") from None
         except UnicodeDecodeError as error:
             raise ValueError(
-                f"{path}, after line {reader.line_num}: not UTF-8 ({error.reason}); save it as UTF-8, or read it with "
-                "pandas.read_csv(path, encoding=...) into a frame for from_frame"
+                f"{path}, line {reader.line_num + 1} or later: not UTF-8 ({error.reason}); save it as UTF-8, or read "
+                "it with pandas.read_csv(path, encoding=...) into a frame for from_frame"
             ) from None
 
 
