@@ -8,23 +8,22 @@ the command or its data cannot be used, 130 if interrupted.
 from __future__ import annotations
 
 import argparse
-import csv
 import difflib
 import os
 import pathlib
 import re
 import shutil
 import sys
-import tempfile
 import textwrap
 import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import owo
-from owo import table
+from owo import doctor, table
 from owo.compare import Comparison, Data, Settings, compare
 from owo.streams import datasets, from_csv
+from owo.streams.columns import doubt, header
 
 SHIPPED = ("wagepan", "airfare", "countymurders")
 
@@ -50,7 +49,8 @@ examples:
 """
 
 RUN_EXAMPLES = """\
-The table, figures, arrays and a page that holds them all, report.html, go to results/NAME/.
+The table, figures, arrays and a page that holds them all, report.html, go to results/NAME/, or with another loss
+than the default to results/NAME-LOSS/, as in results/airfare-hinge/.
 
 data sets: {names}
 losses:    {losses}
@@ -71,6 +71,8 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         wrong = re.search(r"(?:unrecognized arguments: |invalid choice: ')([^\s'=]+)", message)
         near = difflib.get_close_matches(wrong[1], _words(self), n=1) if wrong else []
+        if wrong and (wrong[1] in datasets.names() or pathlib.Path(wrong[1]).is_file()):
+            near = [f"{self.prog} run {wrong[1]}"]
         hint = f". Did you mean {near[0]}?" if near else ""
         self.exit(2, f"{self.prog}: {message.split(' (choose')[0]}{hint}\nSee: {self.prog} --help\n")
 
@@ -117,7 +119,8 @@ def _add_run(commands: Any) -> None:
     )
     run.add_argument("--step", type=float, metavar="E", help="of the learners across tasks (default: best of a grid)")
     run.add_argument("--fraction", default=0.1, type=float, metavar="F",
-                     help="part of the tasks, the first, that scales are taken from (default: 0.1)")  # fmt: skip
+                     help="part of the tasks (mixed: of the points), the first, that scales are taken from "
+                     "(default: 0.1)")  # fmt: skip
     run.add_argument("--out", default="results", metavar="FOLDER", help="default: results")
 
 
@@ -133,6 +136,17 @@ def _loss(words: str) -> Any:
         return kind(float(value)) if colon else kind()
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{words!r}: {error}") from None
+
+
+def _suffix(loss: Any) -> str:
+    """What the name of a folder says of the loss: nothing of the default one.
+
+    >>> _suffix(owo.Absolute()), _suffix(owo.SquaredHinge()), _suffix(owo.Pinball(0.9))
+    ('', '-squared-hinge', '-pinball-0.9')
+    """
+    name = next(name for name, kind in LOSSES.items() if type(loss) is kind)
+    numbers = [f"{value:g}" for value in loss] if loss != LOSSES[name]() else []
+    return "" if name == "absolute" else "-".join(["", name, *numbers])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -161,8 +175,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _doctor() -> int:
-    from owo import doctor
-
     ill = 0
     for finding in doctor.examine():
         ill += not finding.well
@@ -184,7 +196,7 @@ def _run(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise Refused(str(error)) from None
     sources = options.data or list(SHIPPED)
-    folders = [pathlib.Path(options.out) / pathlib.Path(source).stem for source in sources]
+    folders = [pathlib.Path(options.out) / f"{pathlib.Path(source).stem}{_suffix(options.loss)}" for source in sources]
     if len(set(folders)) < len(folders):
         raise Refused("two of these would be written to the same folder; run them apart, each with its own --out")
     if (options.task or options.target or options.features) and set(sources) <= set(datasets.names()):
@@ -226,10 +238,10 @@ def _load_csv(source: str, options: argparse.Namespace) -> Data:
         delimiter = "\t"
     if len(delimiter) != 1:
         raise Refused(f"--delimiter is {options.delimiter!r}; needed one character, as in --delimiter ';'")
-    with open(source, encoding="utf-8-sig", newline="") as file:
-        names = [name.strip() for name in next(csv.reader(file, delimiter=delimiter), [])]
+    names = header(source, delimiter)
     if not (options.task and options.target):
-        raise Refused(f"{source} needs --task COLUMN and --target COLUMN; its columns are {', '.join(names) or 'none'}")
+        raise Refused(f"{source} needs --task COLUMN and --target COLUMN; its columns are {', '.join(names)}"
+                      f"{doubt(names, delimiter)}")  # fmt: skip
     features = [name.strip() for name in options.features.split(",")] if options.features else None
     block = from_csv(source, task=options.task, target=options.target, features=features, delimiter=delimiter)
     columns = features or [name for name in names if name not in (options.task, options.target, "")]
@@ -239,9 +251,7 @@ def _load_csv(source: str, options: argparse.Namespace) -> Data:
 
 def _require_writable(folder: pathlib.Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        doctor.require_writable(folder)
     except OSError as error:
         raise Refused(f"cannot write to {folder}: {error.strerror or error}. Name another folder with --out") from None
 
@@ -260,7 +270,7 @@ def _compare(data: Data, settings: Settings, folder: pathlib.Path) -> Comparison
         raise Refused(f"{data.name}: {error}") from None
     finally:
         bar.clear()
-    print(f"{data.name}: {data.block.n_tasks:,} tasks, {data.block.n:,} points, d = {comparison.arena.block.d}")
+    print(f"{data.name}: {table.size(comparison)}")
     _print_wrapped(data.source)
     print()
     _print_table(table.table(comparison))

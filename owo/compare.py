@@ -1,6 +1,6 @@
 """The comparison behind ``owo run``: how learners do on a data set, over many orders of its tasks.
 
-In every order the data are encoded from its first tasks alone, so that nothing is known before it could be. All
+In every order the data are encoded from its beginning alone, so that nothing is known before it could be. All
 learners see the same orders; differences between them are therefore paired, and intervals are of the differences.
 Each run, in each order, is held against a comparator in hindsight: its regret must not exceed its certificate.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owo import hindsight
-from owo.contenders import CONTENDERS, INDEPENDENT, ORACLE, PER_TASK, POOLED, Choice, Contender
+from owo.contenders import CONTENDERS, INDEPENDENT, PER_TASK, Choice, Contender
 from owo.ledger import CertificateViolation, Ledger
 from owo.losses import Absolute, Pinball, Squared
 from owo.streams import Block, Encoding
@@ -28,6 +28,9 @@ Progress = Callable[[float, str], None]
 
 PATH_ROWS = 500
 """Rows kept of the path of the bias, at most about."""
+
+SAME = 1e-8
+"""Gains this close, in percent, are the same: sums in another order differ by rounding, about 1e-13 of a loss."""
 
 
 class Data(NamedTuple):
@@ -51,7 +54,8 @@ class Settings:
     orders : number of random orders of the tasks, at least 1
     seed : of the orders; order k follows from (seed, k) alone
     strength, step : of the learners inside and across tasks; default: the best of a coarse grid, in hindsight
-    fraction : part of the tasks the encoding is taken from, the first ones in each order
+    fraction : part of the tasks (where they are mixed, of the points) the encoding is taken from, the first ones in
+        each order
     """
 
     loss: Any = field(default_factory=Absolute)
@@ -93,7 +97,7 @@ _DEGREES = {Absolute: 1, Pinball: 1, Squared: 2}
 
 
 class Arena(NamedTuple):
-    """The tasks in one order, encoded from the first of them."""
+    """The tasks in one order, encoded from its beginning."""
 
     block: Block
     encoding: Encoding
@@ -145,20 +149,37 @@ class Comparison:
     """how often a run was held against a comparator"""
     doubts: tuple[str, ...]
     """comparators that are not certified to be the best of their kind, in words"""
+    drawn: Encoding
+    """of the first random order; the others are encoded from as many tasks"""
+    distinct: int
+    """how many of the random orders differ"""
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the data's own order has tasks mixed, which the random orders never have."""
+        return not self.arena.encoding.whole
 
     def outcome(self, contender: Contender) -> Outcome:
         """The row of a contender."""
         return next(each for each in self.outcomes if each.contender is contender)
 
     def gain(self, outcome: Outcome) -> tuple[float, float]:
-        """How much less is lost than by independent learning, in percent, and the half-width of its 95 % interval."""
-        return paired_gain(self.outcome(INDEPENDENT).losses, outcome.losses)
+        """How much less is lost than by independent learning, in percent, and the half-width of its 95 % interval.
+
+        There is no interval, but NaN, if some of the random orders are the same.
+        """
+        gain, half = paired_gain(self.outcome(INDEPENDENT).losses, outcome.losses)
+        return gain, half if self.distinct == self.settings.orders else math.nan
+
+    def own_gain(self, outcome: Outcome) -> float:
+        """How much less is lost than by independent learning in the data's own order, in percent."""
+        return paired_gain(np.array([self.outcome(INDEPENDENT).own.loss]), np.array([outcome.own.loss]))[0]
 
 
 def paired_gain(reference: Array, losses: Array) -> tuple[float, float]:
     """Mean of ``100 (1 - loss_k / reference_k)`` over orders k, and the half-width of its 95 % t-interval.
 
-    With a single order the half-width is NaN.
+    With a single order the half-width is NaN; so it is if the gains do not depend on the order, but for rounding.
 
     >>> paired_gain(np.array([2.0, 4.0]), np.array([1.0, 3.0]))[0]
     37.5
@@ -168,7 +189,7 @@ def paired_gain(reference: Array, losses: Array) -> tuple[float, float]:
     with np.errstate(divide="ignore", invalid="ignore"):  # where nothing was lost there is nothing to gain
         gains = 100.0 * (1.0 - losses / reference)
     n = len(gains)
-    if n < 2:
+    if n < 2 or not np.ptp(gains) > SAME:
         return float(gains.mean()), math.nan
     return float(gains.mean()), float(stdtrit(n - 1, 0.975) * gains.std(ddof=1) / math.sqrt(n))
 
@@ -221,36 +242,40 @@ class _Study:
         self.chosen: dict[str, Choice] = {}
         self.violations: list[str] = []
         self.doubts: list[str] = []
+        self.orders: set[tuple[Hashable, ...]] = set()
         self.checked = self.done = 0
-        tried = [len(each.choices(settings.strength, settings.step)) for each in CONTENDERS]
+        tried = [len(self._choices(each)) for each in CONTENDERS]
         self.steps = 1 + sum(n for n in tried if n > 1) + (settings.orders + 1) * (len(CONTENDERS) + 1) + 1
 
     def run(self) -> Comparison:
         """Choose numbers on the first random order, stream all random orders, then the data's own order."""
-        self._choose(arena(self.data, self.settings, 0))
+        first = arena(self.data, self.settings, 0)
+        self._choose(first)
         shape = (len(CONTENDERS), self.settings.orders)
         losses, errors, seconds = np.empty(shape), np.empty(shape), np.empty(shape)
         for order in range(self.settings.orders):
             doing = f"random order {order + 1} of {self.settings.orders}"
             where = arena(self.data, self.settings, order)
+            self.orders.add(where.block.keys)
             for row, run in enumerate(self._all(where, self._best_bias(where, doing), doing)):
                 losses[row, order], errors[row, order], seconds[row, order] = run.loss, run.error, run.seconds
-        return self._own_order(losses, errors, seconds.min(axis=1))
+        return self._own_order(first.encoding, losses, errors, seconds.min(axis=1))
 
-    def _own_order(self, losses: Array, errors: Array, seconds: Array) -> Comparison:
+    def _own_order(self, drawn: Encoding, losses: Array, errors: Array, seconds: Array) -> Comparison:
         doing = "the data's own order"
         where = arena(self.data, self.settings)
         best = self._best_bias(where, doing)
         single = self._in_hindsight(hindsight.pooled, where, doing)
         outcomes = []
         for row, (each, run) in enumerate(zip(CONTENDERS, self._all(where, best, doing), strict=True)):
-            if each is POOLED:
+            if each.single:
                 self._hold(run, single, f"{each.name}, {doing}")
-            comparator, choice = single if each is POOLED else best, self.chosen[each.name]
+            comparator, choice = single if each.single else best, self.chosen[each.name]
             outcomes.append(Outcome(each, choice, losses[row], errors[row], run, comparator, float(seconds[row])))
         return Comparison(
-            self.data, self.settings, where, tuple(outcomes), tuple(self.violations), self.checked, tuple(self.doubts)
-        )
+            self.data, self.settings, where, tuple(outcomes), tuple(self.violations), self.checked, tuple(self.doubts),
+            drawn, len(self.orders),
+        )  # fmt: skip
 
     def _best_bias(self, where: Arena, doing: str) -> hindsight.Comparator:
         return self._in_hindsight(hindsight.best_bias, where, doing, self.chosen[PER_TASK.name].strength)
@@ -270,7 +295,7 @@ class _Study:
         """Stream all learners over an arena; each is held against the best bias."""
         for each in CONTENDERS:
             self._tell(doing)
-            bias = best.bias if each is ORACLE else None
+            bias = best.bias if each.from_best else None
             run = stream(each, self.chosen[each.name], where, self.settings, bias)
             self._hold(run, best, f"{each.name}, {doing}")
             yield run
@@ -286,10 +311,15 @@ class _Study:
         """The numbers of least loss in an arena. A number at which a learner overflows is not chosen."""
         self._tell("compiling")
         for each in CONTENDERS:
-            choices = each.choices(self.settings.strength, self.settings.step)
+            choices = self._choices(each)
             losses = [self._tried(each, choice, where) if len(choices) > 1 else 0.0 for choice in choices]
             self.chosen[each.name] = choices[int(np.argmin(losses))]
-        self.chosen[ORACLE.name] = self.chosen[PER_TASK.name]
+
+    def _choices(self, contender: Contender) -> list[Choice]:
+        """What is tried: nothing for one that takes the numbers of another, which comes before it."""
+        if contender.like is not None:
+            return [self.chosen.get(contender.like.name, Choice(1.0, 1.0))]
+        return contender.choices(self.settings.strength, self.settings.step)
 
     def _tried(self, contender: Contender, choice: Choice, where: Arena) -> float:
         self._tell(f"grid, compiling on first use: {contender.name}")

@@ -40,9 +40,19 @@ class Contender(NamedTuple):
     """which of the two numbers matter to it"""
     fixable: bool = True
     """whether numbers given by the user apply"""
+    like: Contender | None = None
+    """whose numbers it takes; default: those that are best for itself"""
+    from_best: bool = False
+    """whether it starts from the best bias in hindsight, not from zero"""
+    single: bool = False
+    """whether its regret is beyond the best single weights, not beyond the best bias"""
 
     def choices(self, strength: float | None, step: float | None) -> list[Choice]:
-        """What is tried: the numbers given, or else the grid where they matter."""
+        """What is tried: the numbers given, or else the grid where they matter.
+
+        >>> PER_TASK.choices(1.0, 0.1), len(INDEPENDENT.choices(None, None)) == len(STRENGTHS)
+        ([Choice(strength=1.0, step=0.1)], True)
+        """
         given = (strength, step) if self.fixable else (None, None)
         axes: list[tuple[float, ...]] = []
         for name, value, grid in zip(Choice._fields, given, (STRENGTHS, STEPS), strict=True):
@@ -75,7 +85,7 @@ INDEPENDENT = Contender(
 )
 POOLED = Contender(
     "pooled", "one learner for all tasks, which does not know that there are tasks", _frozen, _gradient_steps, "point",
-    ("step",), False,
+    ("step",), fixable=False, single=True,
 )  # fmt: skip
 PER_TASK = Contender(
     "OWO per task", "online within online; the bias moves when a task ends", _ftrl, _gradient_steps, "task",
@@ -99,7 +109,7 @@ FREE = Contender(
 )  # fmt: skip
 ORACLE = Contender(
     "oracle", "as OWO per task, but from the best bias in hindsight from the start on: what nobody can know",
-    _ftrl, _frozen, "task", (),
+    _ftrl, _frozen, "task", ("strength",), like=PER_TASK, from_best=True,
 )  # fmt: skip
 
 CONTENDERS = (INDEPENDENT, POOLED, PER_TASK, PER_POINT, FREE_ALONE, FREE, ORACLE)

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import pathlib
 import platform
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -46,7 +47,11 @@ def examine() -> Iterator[Finding]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package, of Python and of what is needed; ``"missing"`` for what is not installed."""
+    """Versions of this package, of Python and of what is needed; ``"missing"`` for what is not installed.
+
+    >>> list(versions())
+    ['owo', 'python', 'numpy', 'scipy', 'numba', 'cvxpy', 'matplotlib']
+    """
     found = {"owo": owo.__version__, "python": platform.python_version()}
     for name in NEEDED:
         try:
@@ -56,9 +61,22 @@ def versions() -> dict[str, str]:
     return found
 
 
+def commit() -> str:
+    """The commit of the checkout that this package is imported from, "-dirty" if it was changed since; else "none"."""
+    folder = pathlib.Path(__file__).parent
+    asked = ("ls-files", "--error-unmatch", pathlib.Path(__file__).name), ("describe", "--always", "--dirty")
+    try:
+        for words in asked:  # an environment may lie inside the checkout of something else, which does not track it
+            said = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10)
+        return said.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "none"
+
+
 def _versions() -> Iterator[Finding]:
     found = versions()
-    yield Finding("owo", True, f"{found.pop('owo')}, Python {found.pop('python')}, {platform.platform()}")
+    named = f"{found.pop('owo')} (commit: {commit()})"
+    yield Finding("owo", True, f"{named}, Python {found.pop('python')}, {platform.platform()}")
     for name, version in found.items():
         try:
             importlib.import_module(name)
@@ -78,13 +96,19 @@ def _cache() -> Iterator[Finding]:
                       "set NUMBA_CACHE_DIR to a folder that you may write to")  # fmt: skip
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            kept = sum(1 for _ in folder.glob("*.nbc"))
+        require_writable(folder)
+        kept = sum(1 for _ in folder.glob("*.nbc"))
         yield Finding("kernel cache", True, f"{folder} is writable and holds {kept} compiled functions")
     except OSError as error:
         yield Finding("kernel cache", False, f"{folder} cannot be written ({error.strerror or error})",
                       "set NUMBA_CACHE_DIR to a folder that you may write to")  # fmt: skip
+
+
+def require_writable(folder: pathlib.Path) -> None:
+    """Make the folder, if it is not there, and a file in it that goes again; ``OSError`` if that cannot be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def _compiler() -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from owo.ledger import Ledger
+from owo.ledger import Certificate, Ledger
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,12 +31,15 @@ STYLES: tuple[tuple[str, Any, str], ...] = (
 )
 """Colour, dash and marker of the first, second, ... line."""
 
+LINES = dict(zip(("certificate", "regret", *Certificate._fields), STYLES, strict=False))
+"""Styles of the lines of ``regret``: a term looks the same in every figure, whichever others are drawn."""
+
 POINTS_DRAWN = 300
 """Tasks drawn of a line at most: more cannot be seen, and files stay small."""
 
 
 def cumulative_loss(
-    ledgers: Mapping[str, Ledger],
+    ledgers: Mapping[str, Ledger] | Ledger,
     ax: Axes | None = None,
     *,
     beyond: Ledger | None = None,
@@ -47,7 +50,7 @@ def cumulative_loss(
 
     Parameters
     ----------
-    ledgers : runs by the name that the legend shows
+    ledgers : runs by the name that the legend shows; or a single run
     ax : axes to draw into; default: of a new figure
     beyond : a run over the same tasks whose loss is subtracted, for a close look at differences
     scale, unit : what a loss of 1 is in the unit that the label names, as in ``scale=0.53, unit="log wage"``
@@ -60,6 +63,8 @@ def cumulative_loss(
     >>> axes.get_xlabel()
     'tasks seen'
     """
+    if isinstance(ledgers, Ledger):
+        ledgers = {"learner": ledgers}
     if not ledgers:
         raise ValueError(
             "cumulative_loss got no ledgers; pass a dict of at least one, as in {'my run': learner.ledger}"
@@ -89,8 +94,17 @@ def regret(
     ledger : the run
     comparator : of ``owo.hindsight``
     ax : axes to draw into; default: of a new figure
-    terms : draw the terms of the certificate too, thin
+    terms : draw the terms of the certificate too, thin, where they are above zero
     scale, unit : as for ``cumulative_loss``
+
+    Examples
+    --------
+    >>> import numpy as np, owo
+    >>> tasks = owo.streams.from_arrays(np.ones((6, 1)), np.arange(6.0), [0, 0, 1, 1, 2, 2])
+    >>> ledger = owo.OnlineWithinOnline(owo.Absolute()).run(tasks)
+    >>> axes = regret(ledger, owo.hindsight.best_bias(owo.Absolute(), tasks, 1.0))
+    >>> [line.get_label() for line in axes.get_lines()]
+    ['certificate', 'regret']
     """
     ax = _axes(ax)
     points = np.cumsum(ledger.rounds) / scale
@@ -99,10 +113,9 @@ def regret(
     if terms:
         lines |= {term: values / points for term, values in certificate._asdict().items() if np.any(values > 0.0)}
     tasks, thin = _thinned(_tasks(ledger), *lines.values(), log=True)
-    for label, values, style in zip(lines, thin, _styles(), strict=False):
-        whole = label in ("certificate", "regret")
+    for label, values in zip(lines, thin, strict=True):
         above = np.where(values > 0.0, values, np.nan)
-        _line(ax, tasks, above, style, label, log=True, thin=not whole)
+        _line(ax, tasks, above, LINES[label], label, log=True, thin=label in Certificate._fields)
     ax.set_xscale("log")
     if np.any(thin[0] > 0.0):
         ax.set_yscale("log")
@@ -129,6 +142,14 @@ def bias_path(
     ------
     ValueError
         The ledger has no path, or there are not d names.
+
+    Examples
+    --------
+    >>> import numpy as np, owo
+    >>> runs = owo.OnlineWithinOnline(owo.Absolute()).run([(np.eye(2), np.ones(2))] * 5, path_every=1)
+    >>> axes = bias_path(runs, ["price", "weekday"], shown=1)
+    >>> [text.get_text() for text in axes.get_legend().get_texts()]
+    ['price', '1 other']
     """
     if not len(ledger.path):
         raise ValueError("the ledger has no path of the bias; run the learner with path_every=1 (or more) to keep one")
@@ -149,7 +170,8 @@ def bias_path(
     for j, style in zip(named, _styles(), strict=False):
         _line(ax, tasks, thin[j], style, labels[j])
     if d > len(named):
-        ax.plot([], [], color="0.8", linewidth=0.8, label=f"{d - len(named)} others")
+        others = d - len(named)
+        ax.plot([], [], color="0.8", linewidth=0.8, label=f"{others} other{'s' if others > 1 else ''}")
     ax.set_xlabel("tasks seen")
     ax.set_ylabel("coordinate of the bias")
     ax.set_xlim(left=0.0)
@@ -157,7 +179,13 @@ def bias_path(
 
 
 def largest(ledger: Ledger, names: Sequence[str], count: int) -> list[str]:
-    """Names of the coordinates of the bias that are largest at the end of its path, the largest first."""
+    """Names of the coordinates of the bias that are largest at the end of its path, the largest first.
+
+    >>> import numpy as np, owo
+    >>> run = owo.OnlineWithinOnline(owo.Absolute()).run([([[1.0, 3.0]], [2.0])] * 5, path_every=1)
+    >>> largest(run, ["price", "weekday"], 1)
+    ['weekday']
+    """
     order = np.argsort(-np.abs(ledger.path[-1]), kind="stable")
     return [names[j] for j in order[:count].tolist()]
 
@@ -199,9 +227,11 @@ def _line(
 ) -> None:
     colour, dash, marker = style
     at = np.geomspace(1, len(x), 7)[1:-1] - 1 if log else np.linspace(0, len(x) - 1, 7)[1:-1]
-    marks = sorted(set(np.round(at).astype(int).tolist())) if len(x) > 7 else list(range(len(x)))
+    marks = set() if thin else set(np.round(at).astype(int).tolist()) if len(x) > 7 else set(range(len(x)))
+    there = np.isfinite(np.concatenate(([np.nan], y, [np.nan])))
+    marks |= set(np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:]).tolist())  # no line joins these
     ax.plot(
-        x, y, color=colour, linestyle=dash, label=label, marker=None if thin else marker, markevery=marks,
+        x, y, color=colour, linestyle=dash, label=label, marker=marker if marks else None, markevery=sorted(marks),
         linewidth=1.0 if thin else 1.7, markersize=5.0, markeredgecolor="white", markeredgewidth=0.6, zorder=2,
     )  # fmt: skip
 

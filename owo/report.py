@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import io
 import json
@@ -18,7 +19,8 @@ import numpy as np
 from owo import contenders, plotting, table
 from owo.compare import Comparison, Outcome
 from owo.contenders import FREE, INDEPENDENT, PER_TASK, POOLED
-from owo.doctor import versions
+from owo.doctor import commit, versions
+from owo.streams.block import Block, count
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +85,7 @@ def config(comparison: Comparison) -> dict[str, Any]:
     return {
         "data": {
             "name": data.name, "source": data.source, "points": data.block.n, "tasks": data.block.n_tasks,
-            "columns": list(data.columns),
+            "columns": list(data.columns), "sha256": digest(data.block),
         },
         "loss": repr(settings.loss),
         "seed": settings.seed,
@@ -94,11 +96,25 @@ def config(comparison: Comparison) -> dict[str, Any]:
         "grid": {"strength": list(contenders.STRENGTHS), "step": list(contenders.STEPS)},
         "learners": {each.contender.name: each.own.ledger.description for each in comparison.outcomes},
         "encoding of the data's own order": comparison.arena.encoding.to_dict(),
+        "encoding of the first random order": comparison.drawn.to_dict(),
         "certificates": table.verdict(comparison),
         "versions": versions(),
+        "commit": commit(),
         "platform": platform.platform(),
         "processors": os.cpu_count(),
     }  # fmt: skip
+
+
+def digest(block: Block) -> str:
+    """SHA-256 of the bytes of X, y and task, by which data are known again.
+
+    >>> digest(Block([[1.0]], [2.0], [0]))[:8]
+    'f992952d'
+    """
+    found = hashlib.sha256()
+    for array in (block.X, block.y, block.task):
+        found.update(array.data)
+    return found.hexdigest()
 
 
 # ----------------------------------------------------------------------------------------------------- the figures
@@ -179,7 +195,9 @@ CAPTIONS = {
         """Regret is the loss a point beyond the best bias in hindsight, with each task at its own optimum around that
         bias. The certificate is worked out from the run's own numbers and holds whatever the data: regret stays below
         it at every task. Its terms: within, learning inside the tasks; spread, how far the tasks lie from one bias;
-        across, learning that bias, which should fade as tasks go by. Where a line has a gap it is not above zero.""",
+        across, learning that bias, which should fade as tasks go by; lateness, of mixed tasks alone, what came late to
+        the bias. The axes are logarithmic: where a line has a gap it is not above zero or not known, a term never
+        above zero is not drawn, and one far below the certificate lies under the frame.""",
     ),
     "bias_path": (
         "Path of the bias",
@@ -191,7 +209,7 @@ CAPTIONS = {
 STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
-  max-width: 66rem; margin: 2rem auto; padding: 0 1.2rem; }
+  max-width: 82rem; margin: 2rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.7rem; margin: 0 0 .3rem; }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
 p, li, figcaption, dd { max-width: 48rem; }
@@ -223,8 +241,8 @@ def page(comparison: Comparison, pictures: dict[str, bytes], settings: dict[str,
     *remarks, verdict = table.remarks(comparison)
     said = [*table.notes(comparison), *remarks]
     parts = [
-        f"<h1>{_text(data.name)}: learning {data.block.n_tasks:,} tasks online within online</h1>",
-        f'<p class="about">{_code(data.source)}. {data.block.n:,} points, d = {comparison.arena.block.d}.</p>',
+        f"<h1>{_text(data.name)}: learning {count(data.block.n_tasks, 'task')} online within online</h1>",
+        f'<p class="about">{_code(data.source)}. {table.size(comparison)}.</p>',
         f"<p>{_text(table.summary(comparison))}</p>",
         f'<p class="{state}">{_text(verdict)}</p>',
         '<h2>Results</h2><div class="scroll">' + _html_table(table.table(comparison)) + "</div>",

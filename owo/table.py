@@ -7,8 +7,11 @@ import math
 import os
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from owo.compare import Comparison, Outcome
-from owo.contenders import FREE, INDEPENDENT, ORACLE, PER_POINT
+from owo.contenders import FREE, INDEPENDENT, PER_POINT
+from owo.streams.block import Block, count
 
 
 class Table(NamedTuple):
@@ -49,7 +52,7 @@ def table(comparison: Comparison) -> Table:
 
 def _cells(comparison: Comparison, outcome: Outcome) -> tuple[str, ...]:
     gain, half = comparison.gain(outcome)
-    shown = f"{gain:.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
+    shown = f"{gain:z.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
     if outcome.contender is INDEPENDENT or not math.isfinite(gain):
         shown = "-"
     sort = comparison.settings.classification
@@ -64,18 +67,25 @@ def _cells(comparison: Comparison, outcome: Outcome) -> tuple[str, ...]:
         number(regret),
         number(certificate),
         f"{outcome.seconds:.4f}" if outcome.seconds < 1.0 else f"{outcome.seconds:.2f}",
-        *_numbers(comparison, outcome),
+        *("-" if used is None else f"{used.value:.3g}{'*' * used.from_grid}" for used in _numbers(comparison, outcome)),
     )
 
 
-def _numbers(comparison: Comparison, outcome: Outcome) -> list[str]:
-    """Strength and step, with a star where they are the best of the grid."""
-    cells = []
-    tunes = ("strength",) if outcome.contender is ORACLE else outcome.contender.tunes
-    for name, value in outcome.choice._asdict().items():
-        given = outcome.contender.fixable and getattr(comparison.settings, name) is not None
-        cells.append(f"{value:.3g}{'' if given else '*'}" if name in tunes else "-")
-    return cells
+class _Number(NamedTuple):
+    """A strength or a step that was used."""
+
+    value: float
+    from_grid: bool
+    """whether it is the best of the grid, not given"""
+
+
+def _numbers(comparison: Comparison, outcome: Outcome) -> list[_Number | None]:
+    """Strength and step, None where they do not matter."""
+    who, settings = outcome.contender, comparison.settings
+    return [
+        _Number(value, not (who.fixable and getattr(settings, name) is not None)) if name in who.tunes else None
+        for name, value in outcome.choice._asdict().items()
+    ]
 
 
 def per_point(comparison: Comparison, outcome: Outcome) -> tuple[float, float]:
@@ -86,8 +96,18 @@ def per_point(comparison: Comparison, outcome: Outcome) -> tuple[float, float]:
     return float(regret) * scale, float(certificate) * scale
 
 
+def size(comparison: Comparison) -> str:
+    """How much data there are, in words."""
+    block = comparison.data.block
+    return f"{count(block.n_tasks, 'task')}, {count(block.n, 'point')}, d = {comparison.arena.block.d}"
+
+
 def number(value: float) -> str:
-    """Three decimals, or three digits where these say nothing."""
+    """Three decimals, or three digits where these say nothing.
+
+    >>> number(0.12345), number(0.00012345), number(math.nan)
+    ('0.123', '0.000123', '-')
+    """
     if math.isnan(value):
         return "-"
     return f"{value:.3f}" if 0.001 <= abs(value) < 1000.0 or value == 0.0 else f"{value:.3g}"
@@ -103,7 +123,12 @@ def unit(comparison: Comparison) -> str:
 
 
 def loss_name(loss: Any) -> str:
-    """A loss in words, as in ``pinball loss (quantile 0.9)``."""
+    """A loss in words.
+
+    >>> import owo
+    >>> loss_name(owo.SquaredHinge()), loss_name(owo.Pinball(0.9))
+    ('squared hinge loss', 'pinball loss (quantile 0.9)')
+    """
     fields = ", ".join(f"{key} {value:g}" for key, value in loss._asdict().items())
     words = "".join(f" {c.lower()}" if c.isupper() else c for c in type(loss).__name__).strip()
     return f"{words} loss" + (f" ({fields})" if fields else "")
@@ -117,12 +142,16 @@ def notes(comparison: Comparison) -> list[str]:
         lines.append("error: share of points whose sign was wrong; a prediction of exactly 0 counts half.")
     lines.append(
         "gain: how much less is lost than by independent learning in the same orders; "
-        + ("±: 95 % interval of that paired difference." if settings.orders > 1 else "its interval needs 2 orders.")
+        + (
+            "±: 95 % interval of that paired difference, none where the order makes no difference."
+            if settings.orders > 1
+            else "its interval needs 2 orders."
+        )
     )
     lines.append("regret: loss a point beyond the best bias in hindsight (pooled: beyond the best single weights).")
     lines.append("certificate: the bound on that regret that the run itself proves, whatever the data.")
     lines.append("seconds: to stream all points once, compiled. Orders are orders of the tasks.")
-    if any("*" in cell for row in table(comparison).rows for cell in row[-2:]):
+    if any(used is not None and used.from_grid for each in comparison.outcomes for used in _numbers(comparison, each)):
         lines.append("*: best of a coarse grid, in hindsight, on the first random order (oracle: as OWO per task).")
     lines.append("Parameter-free rows are coin betting as it comes: no number in them was tuned.")
     return lines
@@ -130,27 +159,86 @@ def notes(comparison: Comparison) -> list[str]:
 
 def remarks(comparison: Comparison) -> list[str]:
     """What has to be known of this data set and this run."""
-    encoding, block = comparison.arena.encoding, comparison.data.block
-    if encoding.tasks == block.n_tasks:
-        lines = ["Means and scales were taken from all tasks: this is not online."]
-    else:
-        lines = [f"Means and scales come from the first {encoding.tasks} tasks of each order, and from nothing later."]
-    if not block.contiguous:
-        lines.append("In the data's own order tasks are mixed; in the random orders they come one after another.")
+    lines = [_basis(comparison), *_labels(comparison)]
+    if comparison.mixed:
+        lines.append(
+            "In the data's own order tasks are mixed; in the random orders, and so in the gains, they come one after "
+            f"another. Mixed, up to {most_open(comparison.data.block)} tasks are open at once, and OWO per task learns "
+            "late, because its bias moves only when a task ends: per point is the one to use then."
+        )
+    if comparison.distinct < comparison.settings.orders:
+        lines.append(
+            f"There are too few orders of {count(comparison.data.block.n_tasks, 'task')} for an interval: "
+            f"{comparison.distinct} among the {comparison.settings.orders} random ones."
+        )
     if comparison.doubts:
         lines.append(f"{len(comparison.doubts)} comparators are not certified as best. First: {comparison.doubts[0]}")
     return [*lines, verdict(comparison)]
 
 
+def _basis(comparison: Comparison) -> str:
+    """What means and scales were taken from."""
+    own, drawn = comparison.arena.encoding, comparison.drawn
+    every = comparison.data.block.n
+    if not comparison.mixed:
+        if own.points == every:
+            return "Means and scales were taken from all tasks: this is not online."
+        return f"Means and scales come from the first {own.basis} of each order, and from nothing later."
+    first, second = (f"{'all' if each.points == every else 'the first'} {each.basis}" for each in (own, drawn))
+    rest = "all is not online" if every in (own.points, drawn.points) else "and from nothing later"
+    return f"Means and scales come from {first} of the data's own order and {second} of each random one, {rest}."
+
+
+def _labels(comparison: Comparison) -> list[str]:
+    """What was made of the labels, where that is not plain."""
+    encoding, y = comparison.arena.encoding, comparison.data.block.y
+    values = np.unique(y)
+    signs = encoding.target(values)
+    if len(values) == 1:
+        return [f"y is {y[0]:g} at every point: there is nothing to learn."]
+    if not encoding.classification:
+        return []
+    if signs[0] == signs[-1]:
+        return [f"All labels count as {signs[0]:+.0f}: there is nothing to learn."]
+    if len(values) == 2:
+        return [f"y has two values, which are the classes: {values[1]:g} is +1, {values[0]:g} is -1."]
+    return [
+        f"The loss takes -1 and +1 only: y above {encoding.centre:.4g} counts as +1, the rest as -1. That is the "
+        "median over what means and scales come from; each random order has its own."
+    ]
+
+
+def most_open(block: Block) -> int:
+    """How many tasks are open at once, at most.
+
+    >>> most_open(Block([[0.0]] * 4, [0.0] * 4, [0, 1, 0, 2]))
+    2
+    """
+    begins = np.diff(np.maximum.accumulate(block.task), prepend=-1)
+    return int(np.max(np.cumsum(begins) - np.cumsum(block.ends) + block.ends))
+
+
 def summary(comparison: Comparison) -> str:
-    """What came out, in two sentences."""
-    said = []
-    for contender in (PER_POINT, FREE):
-        outcome = comparison.outcome(contender)
-        gain, half = comparison.gain(outcome)
-        interval = "" if math.isnan(half) else f" (95 % interval {gain - half:.1f} to {gain + half:.1f})"
-        said.append(f"{contender.name} lost {abs(gain):.1f} % {'less' if gain >= 0.0 else 'more'}{interval}")
-    return f"Against independent learning, {said[0]}; {said[1]}, with no number to choose."
+    """What came out, in two sentences; in the data's own order too, if that has tasks mixed."""
+    rows = [comparison.outcome(contender) for contender in (PER_POINT, FREE)]
+    if not all(math.isfinite(gain) for row in rows for gain in (comparison.gain(row)[0], comparison.own_gain(row))):
+        return "Independent learning lost nothing, so there is nothing to gain."
+    first, second = (_lost(row.contender.name, *comparison.gain(row)) for row in rows)
+    said = f"gainst independent learning, {first}; {second}, with no number to choose."
+    if not comparison.mixed:
+        return f"A{said}"
+    first, second = (_lost(row.contender.name, comparison.own_gain(row)) for row in rows)
+    return (
+        f"In random orders of whole tasks, one after another, a{said} In the data's own order, which has tasks mixed, "
+        f'{first}; {second} (columns under "the data\'s own order").'
+    )
+
+
+def _lost(name: str, gain: float, half: float = math.nan) -> str:
+    """A gain in words, its interval in the sign of these."""
+    size = abs(gain)
+    interval = "" if math.isnan(half) else f" (95 % interval {size - half:.1f} to {size + half:.1f})"
+    return f"{name} lost {size:.1f} % {'less' if round(gain, 1) >= 0.0 else 'more'}{interval}"
 
 
 def verdict(comparison: Comparison) -> str:
@@ -171,5 +259,6 @@ def write_csv(comparison: Comparison, path: str | os.PathLike[str]) -> None:
         for each in comparison.outcomes:
             values = (each.losses.mean(), each.errors.mean(), *comparison.gain(each), each.own.loss, each.own.error,
                       *per_point(comparison, each), each.seconds)  # fmt: skip
-            used = [cell.rstrip("*-") for cell in _numbers(comparison, each)]
-            writer.writerow([each.contender.name, *(f"{v:.10g}" if math.isfinite(v) else "" for v in values), *used])
+            used = [math.nan if one is None else one.value for one in _numbers(comparison, each)]
+            cells = [repr(float(value)) if math.isfinite(value) else "" for value in (*values, *used)]
+            writer.writerow([each.contender.name, *cells])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +10,7 @@ from games import name
 from test_online import same
 
 import owo
-from owo.streams import Block, Task, from_arrays, from_csv
+from owo.streams import Block, Task
 
 GOOD = np.array([[1.0, 0.5], [0.2, -1.0], [0.3, 0.3]])
 LABELS = np.array([1.0, -1.0, 1.0])
@@ -114,14 +112,6 @@ def test_unusual_arrays_are_taken_as_the_numbers_they_hold(convert):
     same(a, b)
 
 
-def test_half_precision_and_read_only_arrays_are_taken_and_not_changed():
-    half, locked = GOOD.astype(np.float16), GOOD.copy()
-    locked.flags.writeable = False
-    learner = seasoned(owo.Hinge())
-    learner.run([(half, LABELS.astype(np.int8)), (locked, LABELS)])
-    assert np.array_equal(locked, GOOD) and half.dtype == np.float16
-
-
 def test_one_point_and_a_constant_feature_are_no_special_cases():
     learner = owo.OnlineWithinOnline(owo.Absolute())
     ledger = learner.run([(np.ones((1, 2)), [3.0]), (np.ones((4, 2)), [3.0] * 4)])
@@ -174,30 +164,6 @@ def test_bad_calls_are_refused_and_leave_no_trace(call, error, message):
 def test_bad_learners_are_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
-
-
-def test_a_missing_column_is_named_with_the_nearest(tmp_path):
-    path = tmp_path / "sales.csv"
-    path.write_text(
-        textwrap.dedent("""\
-        shop,price,sold
-        a,1.0,3
-        b,2.0,4
-    """)
-    )
-    with pytest.raises((KeyError, ValueError), match=re.compile("shops.*shop", re.DOTALL)):
-        from_csv(path, task="shops", target="sold")
-
-
-def test_tasks_of_different_widths_are_refused_with_the_task():
-    with pytest.raises(ValueError, match="feature"):
-        owo.OnlineWithinOnline(owo.Absolute()).run([(np.ones((2, 3)), [1.0, 2.0]), (np.ones((2, 4)), [1.0, 2.0])])
-
-
-def test_object_ids_and_mixed_ids_work_as_keys():
-    block = from_arrays(GOOD, LABELS, np.array(["u1", "u2", "u1"], dtype=object))
-    ledger = owo.OnlineWithinOnline(owo.Absolute()).run(block)
-    assert sorted(ledger.keys) == ["u1", "u2"]
 
 
 @pytest.mark.parametrize("loss", [owo.Hinge(), owo.SquaredHinge(), owo.Logistic()], ids=name)

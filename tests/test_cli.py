@@ -1,6 +1,7 @@
 """The command: what it prints, writes and refuses."""
 
 import base64
+import gzip
 import html.parser
 import io
 import pathlib
@@ -84,6 +85,15 @@ def test_table_csv_has_the_numbers_that_were_printed(done):
     printed = re.search(r"^parameter-free OWO +([\d.]+)", done[0], re.MULTILINE)
     assert f"{float(rows['parameter-free OWO']['loss']):.3f}" == printed[1]
     assert rows["parameter-free OWO"]["step"] == "" and rows["OWO per task"]["step"] == "0.1"
+
+
+def test_another_loss_has_a_folder_of_its_own(sales, tmp_path, capsys):
+    for loss in ("absolute", "hinge", "pinball:0.9"):
+        words = ["run", str(sales), *COLUMNS, *QUICK, "--orders", "1", "--loss", loss, "--out", str(tmp_path)]
+        assert cli.main(words) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"sales", "sales-hinge", "sales-pinball-0.9"}
+    assert "y above" in (tmp_path / "sales-hinge" / "report.html").read_text(encoding="utf-8")
+    assert "The loss takes -1 and +1 only: y above" in capsys.readouterr().out
 
 
 def test_features_are_those_asked_for(sales, tmp_path, capsys):
@@ -173,6 +183,9 @@ def test_names_from_outside_are_escaped(sales, tmp_path, capsys):
         (["run", "SALES", "--task", "stor", "--target", "units"], "Did you mean 'store'?"),
         (["run", "SALES", *COLUMNS, "--features", "price,dya"], "Did you mean 'day'?"),
         (["run", "SALES", *COLUMNS, "--features", "units"], "the learner sees the answer"),
+        (["run", "SALES", *COLUMNS, "--features", "store,price"], "task column 'store' is among the features"),
+        (["SALES"], "Did you mean owo run "),
+        (["wagepan"], "Did you mean owo run wagepan?"),
         (["run", "SALES", *COLUMNS, "--delimiter", "::"], "one character"),
         (["run", "SALES", *COLUMNS, "--delimiter", ";"], "is ';' the right delimiter?"),
         (["run", "wagepan", "--task", "nr"], "--task, --target and --features are for CSV files"),
@@ -215,6 +228,23 @@ def test_text_that_is_no_number_in_a_file(sales, tmp_path, capsys):
     path.write_text("store,price,day,units\na,1,2,3\na,cheap,2,3\n")
     assert cli.main(["run", str(path), *COLUMNS, "--out", str(tmp_path / "out")]) == 2
     assert "line 3, column 'price': 'cheap' is not a finite number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("store,price,units\nZürich,1,2\n".encode("latin-1"), "sales.csv, line 1 or later: not UTF-8"),
+        (gzip.compress(b"store,price,units\na,1,2\n"), "sales.csv is compressed; decompress it"),
+        (b"store;price;units\na;3,05;2\n", "one column: is ',' the right delimiter?"),
+    ],
+)
+def test_a_file_that_is_no_plain_csv(content, said, tmp_path, capsys):
+    path = tmp_path / "sales.csv"
+    path.write_bytes(content)
+    for words in (COLUMNS, []):
+        assert cli.main(["run", str(path), *words, "--out", str(tmp_path / "out")]) == 2
+        told = capsys.readouterr().err
+        assert said in told and str(path) in told and "Did you mean" not in told
 
 
 def test_a_missing_package_comes_with_advice(monkeypatch, tmp_path, capsys):
@@ -286,6 +316,11 @@ def test_doctor_says_what_is_wrong_and_the_fix(monkeypatch, tmp_path, capsys):
     assert cli.main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert 'pip install "owo[data]"' in said and "not a folder" in said and "2 problems" in said
+
+
+def test_a_package_outside_its_checkout_has_no_commit(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "__file__", str(tmp_path / "doctor.py"))
+    assert doctor.commit() == "none"
 
 
 def test_doctor_survives_what_it_did_not_foresee(monkeypatch):

@@ -1,7 +1,9 @@
 """The comparison behind ``owo run``: its numbers come from the runs, and it is as online as it says."""
 
 import dataclasses
+import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -74,7 +76,7 @@ def test_the_unit_is_the_standard_deviation_of_y(compared):
     guess = (compared.data.block.y.mean() - where.encoding.centre) / where.encoding.width
     lost = np.abs(guess - where.block.y).mean() * where.unit
     y = compared.data.block.y
-    assert lost == pytest.approx(np.abs(y - y.mean()).mean() / y.std())
+    assert lost == pytest.approx(np.abs(y - y.mean()).mean() / y.std(), rel=1e-12)  # sums in another order
 
 
 def test_the_unit_of_y_does_not_matter(compared):
@@ -87,7 +89,7 @@ def test_the_interval_is_students_for_paired_differences():
     gain, half = compare.paired_gain(np.array([1.0, 2.0, 4.0, 5.0]), np.array([0.9, 1.6, 2.8, 4.0]))
     gains = [10.0, 20.0, 30.0, 20.0]
     variance = sum((g - 20.0) ** 2 for g in gains) / 3
-    assert gain == pytest.approx(20.0)
+    assert gain == pytest.approx(20.0, rel=1e-12)  # decimals like 0.9 are rounded
     assert half == pytest.approx(3.182446 * (variance / 4) ** 0.5, rel=1e-6)  # t quantile .975, 3 degrees of freedom
 
 
@@ -136,6 +138,19 @@ def test_later_data_change_nothing_earlier():
     for ours, theirs in zip(*runs, strict=True):
         assert np.array_equal(ours.losses[:20], theirs.losses[:20])
         assert not np.array_equal(ours.losses[20:], theirs.losses[20:])
+
+
+def test_later_rows_change_nothing_earlier_where_tasks_are_mixed():
+    mixed = similar_tasks().block.interleaved(0)
+    late = np.arange(mixed.n) >= 100
+    other = Block(np.where(late[:, None], 100.0, mixed.X), np.where(late, -50.0, mixed.y), mixed.task, keys=mixed.keys)
+    runs = []
+    for block in (mixed, other):
+        where = compare.arena(Data("mixed", block, ("price", "age"), "made up"), QUICK)
+        assert where.encoding.basis == "15 points"
+        learner = PER_POINT.learner(QUICK.loss, contenders.Choice(1.0, 0.1))
+        runs.append(learner.run(where.block, points=True).points[0]["prediction"])
+    assert np.array_equal(runs[0][:100], runs[1][:100]) and not np.array_equal(runs[0], runs[1])
 
 
 def test_orders_follow_from_seed_and_number_alone():
@@ -235,7 +250,9 @@ def test_classification_has_columns_of_errors(compared):
 def test_losses_have_the_unit_that_is_said(compared, loss, unit, power):
     settings = dataclasses.replace(QUICK, loss=loss)
     where = compare.arena(compared.data, settings, 0)
-    assert where.unit == pytest.approx((where.encoding.width / compared.data.block.y.std()) ** power)
+    assert where.unit == pytest.approx(
+        (where.encoding.width / compared.data.block.y.std()) ** power, rel=1e-12
+    )  # in another order
     assert table.unit(dataclasses.replace(compared, settings=settings)) == unit
 
 
@@ -245,7 +262,63 @@ def test_mixed_tasks_have_certificates_too():
     comparison = compare.compare(mixed, dataclasses.replace(QUICK, orders=1))
     assert not comparison.violations
     assert all(np.isfinite(table.per_point(comparison, each)).all() for each in comparison.outcomes)
-    assert any("mixed" in line for line in table.remarks(comparison))
+    told = " ".join(table.remarks(comparison))
+    assert "the first 15 points of the data's own order and the first 10 tasks of each random one" in told
+    assert "tasks are mixed" in told and "per point is the one to use" in told
+    said = table.summary(comparison)
+    assert said.startswith("In random orders of whole tasks, one after another, against independent learning, ")
+    own = 100.0 * (1.0 - comparison.outcome(PER_POINT).own.loss / comparison.outcome(INDEPENDENT).own.loss)
+    assert f"In the data's own order, which has tasks mixed, OWO per point lost {own:.1f} % less" in said
+
+
+def test_an_interval_has_the_sign_of_its_words():
+    assert table._lost("OWO", -0.65, 1.35) == "OWO lost 0.7 % more (95 % interval -0.7 to 2.0)"
+    assert table._lost("OWO", 0.65, 1.35) == "OWO lost 0.7 % less (95 % interval -0.7 to 2.0)"
+
+
+def test_few_tasks_have_few_orders_and_no_interval():
+    comparison = compare.compare(similar_tasks(3), dataclasses.replace(QUICK, orders=10))
+    assert comparison.distinct <= 6
+    assert not any("±" in cell for row in table.table(comparison).rows for cell in row)
+    assert "interval" not in table.summary(comparison)
+    said = f"There are too few orders of 3 tasks for an interval: {comparison.distinct} among the 10 random ones."
+    assert said in table.remarks(comparison)
+
+
+def test_gains_that_do_not_depend_on_the_order_have_no_interval():
+    gain, half = compare.paired_gain(np.array([1.0, 1.0 + 1e-15]), np.array([0.9, 0.9]))
+    assert gain == pytest.approx(10.0) and np.isnan(half)
+
+
+def test_one_task_is_a_task():
+    comparison = compare.compare(similar_tasks(1), dataclasses.replace(QUICK, orders=2))
+    assert table.size(comparison) == "1 task, 6 points, d = 3"
+    assert "learning 1 task online" in report.page(comparison, {}, {})
+    assert "There are too few orders of 1 task for an interval: 1 among the 2 random ones." in table.remarks(comparison)
+
+
+@pytest.mark.parametrize(
+    ("loss", "label", "remark"),
+    [
+        (owo.Absolute(), lambda y: 0.0 * y + 3.0, "y is 3 at every point: there is nothing to learn."),
+        (owo.Absolute(), lambda y: y, None),
+        (owo.Hinge(), lambda y: y, "The loss takes -1 and +1 only: y above"),
+        (
+            owo.Hinge(),
+            lambda y: np.where(y > 5.0, 2.0, 1.0),
+            "y has two values, which are the classes: 2 is +1, 1 is -1.",
+        ),
+        (owo.Hinge(), lambda y: np.where(np.arange(len(y)) > 60, y, 99.0), "All labels count as -1"),
+    ],
+)
+def test_what_is_made_of_the_labels_is_told(loss, label, remark):
+    data = similar_tasks()
+    block = Block(data.block.X, label(data.block.y), data.block.task)
+    comparison = compare.compare(data._replace(block=block), dataclasses.replace(QUICK, loss=loss, orders=1))
+    told = table.remarks(comparison)[1]
+    assert told.startswith(remark or "Held against hindsight")
+    if len(np.unique(block.y)) == 1:
+        assert table.summary(comparison) == "Independent learning lost nothing, so there is nothing to gain."
 
 
 def test_progress_goes_from_nothing_to_everything():
@@ -265,10 +338,24 @@ def test_arrays_are_plain(compared, tmp_path):
     assert all(values.dtype.kind in "fiuUb" for values in arrays.values())
     assert arrays["learner"].tolist() == [each.name for each in CONTENDERS]
     own = arrays["loss"].sum(axis=1) / arrays["points"].sum() * arrays["unit"]
-    assert own == pytest.approx([each.own.loss for each in compared.outcomes])
+    assert own == pytest.approx([each.own.loss for each in compared.outcomes], rel=1e-12)  # sums in another order
     total = sum(arrays[f"certificate_{term}"] for term in owo.Certificate._fields)
     assert np.all(arrays["regret"] <= total)
     assert arrays["path"].shape == (len(CONTENDERS), len(arrays["path_tasks"]), len(arrays["path_columns"]))
+
+
+def test_table_csv_has_every_digit(compared, tmp_path):
+    import csv
+
+    third = dataclasses.replace(compared.outcome(PER_TASK), choice=contenders.Choice(1.0 / 3.0, 1e-5))
+    table.write_csv(dataclasses.replace(compared, outcomes=(compared.outcomes[0], third)), tmp_path / "table.csv")
+    with open(tmp_path / "table.csv", newline="") as file:
+        rows = {row["learner"]: row for row in csv.DictReader(file)}
+    assert (float(rows["OWO per task"]["strength"]), float(rows["OWO per task"]["step"])) == (1.0 / 3.0, 1e-5)
+    assert rows["independent"]["step"] == ""
+    for each in (compared.outcomes[0], third):
+        assert float(rows[each.contender.name]["loss"]) == each.losses.mean()
+        assert float(rows[each.contender.name]["own_loss"]) == each.own.loss
 
 
 def test_the_configuration_says_how_to_repeat_it(compared, tmp_path):
@@ -276,5 +363,9 @@ def test_the_configuration_says_how_to_repeat_it(compared, tmp_path):
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["seed"] == 0 and config["orders"] == 3 and config["loss"] == "Absolute()"
     assert {"owo", "python", "numpy", "numba"} <= set(config["versions"])
+    block = compared.data.block
+    bytes_ = block.X.tobytes() + block.y.tobytes() + block.task.tobytes()
+    assert config["data"]["sha256"] == hashlib.sha256(bytes_).hexdigest()
+    assert re.fullmatch(r"none|\S*[0-9a-f]{7,}(-dirty)?", config["commit"])
     encoding = owo.streams.Encoding.from_dict(config["encoding of the data's own order"])
     assert encoding == compared.arena.encoding

@@ -56,11 +56,45 @@ def test_cumulative_loss_beyond_a_run_is_the_difference(ledgers, axes):
 def test_regret_stays_below_its_certificate_in_the_figure(ledgers, comparator, axes):
     ax = plotting.regret(ledgers["owo"], comparator, axes, terms=True)
     lines, points = drawn(ax), np.cumsum(ledgers["owo"].rounds)
-    assert np.allclose(lines["certificate"][:, 1], ledgers["owo"].certificate(comparator).total / points)
+    certificate = ledgers["owo"].certificate(comparator).total / points
+    assert np.allclose(lines["certificate"][:, 1], certificate, rtol=1e-14, atol=0)  # divided in another order
     assert np.nanmax(lines["regret"][:, 1] - lines["certificate"][:, 1]) <= 0.0
     assert {"within", "across"} <= set(lines)
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     assert ax.get_xlabel() == "tasks seen" and "average a point" in ax.get_ylabel()
+
+
+def test_a_term_looks_the_same_whichever_others_are_drawn(ledgers, comparator, axes):
+    class Few:
+        """A run whose certificate has no term above zero but one."""
+
+        def __init__(self, ledger):
+            self.rounds, self.regret, self._ledger = ledger.rounds, ledger.regret, ledger
+
+        def __len__(self):
+            return len(self._ledger)
+
+        def certificate(self, comparator):
+            whole = self._ledger.certificate(comparator)
+            return whole._replace(within=-np.abs(whole.within), spread=0.0 * whole.spread)
+
+    def looks(ledger):
+        axes.clear()
+        plotting.regret(ledger, comparator, axes, terms=True)
+        return {line.get_label(): (line.get_color(), line.get_marker()) for line in axes.get_lines()}
+
+    all_terms, few = looks(ledgers["owo"]), looks(Few(ledgers["owo"]))
+    assert set(few) == {"certificate", "regret", "across"} < set(all_terms)
+    assert all(all_terms[term] == look for term, look in few.items())
+
+
+def test_a_value_without_neighbours_is_a_marker(axes):
+    plotting._line(axes, np.arange(5.0), np.array([np.nan, 1.0, np.nan, 2.0, 3.0]), plotting.STYLES[0], "x", thin=True)
+    assert axes.get_lines()[0].get_markevery() == [1]
+
+
+def test_a_single_run_needs_no_name(ledgers, axes):
+    assert list(drawn(plotting.cumulative_loss(ledgers["owo"], axes))) == ["learner"]
 
 
 def test_bias_path_starts_at_the_centre_and_ends_at_the_bias(ledgers, axes):

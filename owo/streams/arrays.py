@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from owo.streams.block import Block, Task
 from owo.streams.codes import numbered, require_hashable
-from owo.streams.points import Floats, shaped
+from owo.streams.points import ROWS_AT_ONCE, Floats, shaped
 
 Pair: TypeAlias = tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, Hashable]
 Stream: TypeAlias = Block | Task | Iterable[Block | Task | Pair]
@@ -19,13 +19,12 @@ Stream: TypeAlias = Block | Task | Iterable[Block | Task | Pair]
 # ------------------------------------------------------------------------------------- a column that names the task
 
 
-def from_arrays(
-    X: ArrayLike, y: ArrayLike, task: ArrayLike | Sequence[Hashable], *, contiguous: bool | None = None
-) -> Block:
+def from_arrays(X: ArrayLike, y: ArrayLike, task: ArrayLike | Sequence[Hashable], *, contiguous: bool = False) -> Block:
     """A block from rows, labels and the id of each row's task.
 
     Rows stay in their order, which is the order in which the learner will see them; a task ends at its last row.
-    Tasks whose rows are not all together are interleaved with others.
+    Tasks whose rows are not all together are interleaved with others. Features are taken as they are: scale them and
+    add an intercept with ``owo.streams.Encoding``, without which learners can do badly.
 
     Parameters
     ----------
@@ -68,7 +67,7 @@ def _mixed(block: Block) -> str:
 # ---------------------------------------------------------------------------------------------------- task by task
 
 
-def from_tasks(tasks: Iterable[Block | Task | Pair], *, rows: int = 65536) -> Iterable[Block]:
+def from_tasks(tasks: Iterable[Block | Task | Pair], *, rows: int = ROWS_AT_ONCE) -> Iterable[Block]:
     """Gather tasks lazily into blocks of about ``rows`` points.
 
     Parameters
@@ -95,8 +94,6 @@ def from_tasks(tasks: Iterable[Block | Task | Pair], *, rows: int = 65536) -> It
     """
     if rows < 1:
         raise ValueError(f"rows is {rows}; a block needs at least 1 point")
-    if not _is_stream(tasks):
-        raise TypeError(_no_stream(tasks))
     return _Gathered(tasks, rows)
 
 
@@ -119,25 +116,23 @@ def as_blocks(stream: Stream, first: int = 0) -> Iterator[Block]:
     """
     if isinstance(stream, Block):
         return iter((stream,))
-    tasks = from_tasks([stream] if isinstance(stream, Task) else stream)
-    if isinstance(tasks, _Gathered):
-        tasks.first = first
-    return iter(tasks)
+    return iter(_Gathered([stream] if isinstance(stream, Task) else stream, first=first))
 
 
 class _Gathered:
     """The blocks of an iterable of tasks, gathered anew at each iteration."""
 
-    def __init__(self, tasks: Iterable[Any], rows: int) -> None:
-        self._tasks, self._rows = tasks, rows
-        self.first = 0
+    def __init__(self, tasks: Iterable[Any], rows: int = ROWS_AT_ONCE, first: int = 0) -> None:
+        if not _is_stream(tasks):
+            raise TypeError(_no_stream(tasks))
+        self._tasks, self._rows, self._first = tasks, rows, first
 
     def __iter__(self) -> Iterator[Block]:
         pending = _Pending()
         d = None
         for k, item in enumerate(self._tasks):
             whole = isinstance(item, Block)
-            X, y, key = (item.X, item.y, None) if isinstance(item, Block) else _task_of(item, self.first + k)
+            X, y, key = (item.X, item.y, None) if isinstance(item, Block) else _task_of(item, self._first + k)
             if d is not None and X.shape[1] != d:
                 what = f"block {k}" if whole else f"task {key!r}"
                 raise ValueError(f"{what} has d = {X.shape[1]} features, those before it {d}; a stream needs one d")
@@ -178,6 +173,11 @@ class _Pending:
 def _task_of(item: Any, k: int) -> tuple[Floats, Floats, Hashable]:
     if isinstance(item, Task):
         return item.X, item.y, k if item.key is None else item.key
+    if isinstance(item, tuple) and len(item) == 2 and _is_frame(item[1]) and np.ndim(item[0]) < 2:
+        raise TypeError(
+            f"entry {k} of the stream is a key and a {type(item[1]).__name__}, one group of a frame; pass the whole "
+            "frame: from_frame(frame, task=..., target=...)"
+        )
     if not isinstance(item, tuple) or len(item) not in (2, 3):
         raise TypeError(
             f"entry {k} of the stream is a {type(item).__name__}; needed a Block, a Task, (X, y) or (X, y, key). "

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from owo.streams.codes import Codes, checked, ended, in_order, named, require_hashable
-from owo.streams.points import Floats, as_points, as_rows, first_nonfinite, refuse_nonfinite, shaped
-
-__all__ = ["Block", "Task", "as_points", "as_rows"]
+from owo.streams.points import Floats, as_points, first_nonfinite, refuse_nonfinite, shaped
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False, repr=False)
@@ -61,7 +60,7 @@ class Task:
         return int(self.X.shape[1])
 
     def __repr__(self) -> str:
-        return f"Task({self.key!r}, {_count(self.n, 'point')}, d = {self.d})"
+        return f"Task({self.key!r}, {count(self.n, 'point')}, d = {self.d})"
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False, repr=False)
@@ -147,21 +146,6 @@ class Block:
         _set(self, X=X, y=y, task=task, ends=ends, keys=keys, contiguous=contiguous)
 
     @classmethod
-    def piece(cls, X: ArrayLike, y: ArrayLike, key: Hashable, *, ends: bool = True) -> Block:
-        """Points of a single task, which ends with the last of them or stays open; raises as ``Task`` does.
-
-        The quick way to a small block: for one point it takes a third of the time of the constructor.
-        """
-        require_hashable(key)
-        rows, labels = as_points(X, y)
-        flags = np.zeros(len(labels), dtype=np.bool_)
-        flags[-1] = ends
-        block = cls.__new__(cls)
-        codes = np.zeros(len(labels), dtype=np.int64)
-        _set(block, X=rows, y=labels, task=codes, ends=flags, keys=(key,), contiguous=ends)
-        return block
-
-    @classmethod
     def _joined(cls, X: list[Floats], y: list[Floats], keys: tuple[Hashable, ...]) -> Block:
         """From the shaped arrays of tasks with distinct keys; the values are still to be checked."""
         lengths = np.fromiter(map(len, y), np.int64, len(y))
@@ -194,32 +178,54 @@ class Block:
 
     @property
     def lengths(self) -> Codes:
-        """Points of each task in this block, (T,)."""
+        """Points of each task in this block, (T,).
+
+        >>> Block([[1.0], [2.0], [3.0]], [0.0, 1.0, 1.0], [0, 1, 0]).lengths.tolist()
+        [2, 1]
+        """
         return np.bincount(self.task, minlength=self.n_tasks)
 
     @property
     def offsets(self) -> Codes:
-        """Where tasks begin, (T + 1,): task t has rows ``offsets[t]:offsets[t + 1]``. Of contiguous blocks only."""
-        if not self.contiguous:
-            raise ValueError("offsets needs whole tasks, one after another; this block has mixed or open ones. "
+        """Where tasks begin, (T + 1,): task t has rows ``offsets[t]:offsets[t + 1]``, which have to stand together.
+
+        Raises ``ValueError`` if rows of other tasks stand between them; ``grouped()`` puts them together.
+
+        >>> Block([[1.0], [2.0], [3.0]], [0.0, 1.0, 1.0], [0, 1, 0]).grouped().offsets.tolist()
+        [0, 2, 3]
+        """
+        if not self._together:
+            raise ValueError("offsets needs the rows of each task together; this block has them mixed with others'. "
                              "Take grouped().offsets, or go through tasks()")  # fmt: skip
-        return np.concatenate(([0], np.flatnonzero(self.ends) + 1))
+        return np.concatenate(([0], np.cumsum(self.lengths)))
+
+    @property
+    def _together(self) -> bool:
+        """Whether the rows of each task follow one another: tasks are numbered in the order of their first rows."""
+        return bool(np.all(self.task[1:] >= self.task[:-1]))
 
     def __repr__(self) -> str:
         mixed = "" if self.contiguous else ", mixed or open"
-        return f"Block({_count(self.n, 'point')} of {_count(self.n_tasks, 'task')}, d = {self.d}{mixed})"
+        return f"Block({count(self.n, 'point')} of {count(self.n_tasks, 'task')}, d = {self.d}{mixed})"
 
     # ---------------------------------------------------------------------------------------------- what it gives
 
     def tasks(self) -> Iterator[Task]:
-        """Each task with its rows of this block, in the order of first rows. No copy if the rows stand together."""
+        """Each task with its rows of this block, in the order of first rows. No copy if the rows stand together.
+
+        >>> list(Block([[1.0], [2.0], [3.0]], [0.0, 1.0, 1.0], [0, 1, 0], keys=["a", "b"]).tasks())
+        [Task('a', 2 points, d = 1), Task('b', 1 point, d = 1)]
+        """
         together = self.grouped()
-        bounds = np.concatenate(([0], np.cumsum(together.lengths))).tolist()
-        for key, start, stop in zip(together.keys, bounds, bounds[1:], strict=False):
+        for key, (start, stop) in zip(together.keys, pairwise(together.offsets.tolist()), strict=True):
             yield Task._of(together.X[start:stop], together.y[start:stop], key)
 
     def rows(self, start: int, stop: int) -> Block:
-        """The points ``start`` to ``stop - 1`` as a block; a task that ends later is left open."""
+        """The points ``start`` to ``stop - 1`` as a block; a task that ends later is left open.
+
+        >>> Block([[1.0], [2.0], [3.0]], [0.0, 1.0, 1.0], [0, 1, 0]).rows(0, 2).ends.tolist()
+        [False, True]
+        """
         if not 0 <= start < stop <= self.n:
             raise ValueError(f"rows {start}:{stop} of {self.n}; needed 0 <= start < stop <= {self.n}")
         found, codes = np.unique(self.task[start:stop], return_inverse=True)
@@ -227,8 +233,12 @@ class Block:
         return Block._of(self.X[start:stop], self.y[start:stop], codes, self.ends[start:stop], keys)
 
     def grouped(self) -> Block:
-        """The same tasks with the rows of each put together; the block itself if they already are."""
-        if np.all(self.task[1:] >= self.task[:-1]):
+        """The same tasks with the rows of each put together; the block itself if they already are.
+
+        >>> Block([[1.0], [2.0], [3.0]], [0.0, 1.0, 1.0], [0, 1, 0]).grouped().X.ravel().tolist()
+        [1.0, 3.0, 2.0]
+        """
+        if self._together:
             return self
         return self._taken(np.argsort(self.task, kind="stable"))
 
@@ -236,6 +246,9 @@ class Block:
         """The same tasks in random order, one after another; the order inside each stays.
 
         ``rng`` is a generator or a seed.
+
+        >>> Block([[1.0], [2.0], [3.0]], [0.0, 1.0, 1.0], [0, 0, 1], keys=["a", "b"]).shuffled(3).keys
+        ('b', 'a')
         """
         rank = _generator(rng).permutation(self.n_tasks)
         return self._taken(np.argsort(rank[self.task], kind="stable"))
@@ -244,6 +257,9 @@ class Block:
         """The same points with tasks mixed at random, all mixtures equally likely; the order inside each stays.
 
         ``rng`` is a generator or a seed.
+
+        >>> Block([[1.0], [2.0], [3.0]], [0.0, 1.0, 1.0], [0, 0, 1]).interleaved(5).X.ravel().tolist()
+        [1.0, 3.0, 2.0]
         """
         mixture = _generator(rng).permutation(self.task)
         rows = np.empty(self.n, dtype=np.int64)
@@ -261,7 +277,12 @@ def _set(record: Any, **fields: Any) -> None:
         object.__setattr__(record, name, value)
 
 
-def _count(n: int, noun: str) -> str:
+def count(n: int, noun: str) -> str:
+    """A number of things in words.
+
+    >>> count(1, "task"), count(1200, "point")
+    ('1 task', '1,200 points')
+    """
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 

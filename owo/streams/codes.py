@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -58,9 +59,7 @@ def _numbered_values(ids: NDArray[Any]) -> tuple[Codes, tuple[Hashable, ...]]:
     np.not_equal(ids[1:], ids[:-1], out=change[1:])
     runs = np.flatnonzero(change)
     distinct, first, inverse = np.unique(ids[runs], return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
+    order, rank = _ranked(first)
     codes = np.repeat(rank[inverse], np.diff(runs, append=len(ids)))
     keys = distinct[order]
     return codes, tuple(keys) if keys.dtype.kind in "mM" else tuple(keys.tolist())
@@ -111,8 +110,7 @@ def distinct(keys: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
             require_hashable(key)
         raise
     if n < len(keys):
-        seen: set[Hashable] = set()
-        twice = next(key for key in keys if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        twice = Counter(keys).most_common(1)[0][0]
         raise ValueError(f"two tasks have the key {twice!r}; needed a key of its own for each")
     return keys
 
@@ -153,7 +151,13 @@ def in_order(codes: Codes, keys: tuple[Hashable, ...]) -> tuple[Codes, tuple[Has
     first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
     if np.all(first[1:] > first[:-1]):
         return codes, keys
+    order, rank = _ranked(first)
+    return rank[codes], tuple(keys[code] for code in order.tolist())
+
+
+def _ranked(first: Codes) -> tuple[Codes, Codes]:
+    """The order (T,) of tasks by their first rows, and the rank (T,) of each in it."""
     order = np.argsort(first)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    return rank[codes], tuple(keys[code] for code in order.tolist())
+    return order, rank

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from owo.streams.arrays import from_arrays
 from owo.streams.block import Block
-from owo.streams.points import Floats, first_nonfinite
+from owo.streams.points import Floats, _cure, first_nonfinite
 
 RECORDS_AT_ONCE = 4096
 """Lines of a CSV file that are parsed together: few enough for their text to stay in the processor's cache."""
@@ -40,6 +42,10 @@ def chosen(names: Sequence[Any], task: Any, target: Any, features: Sequence[Any]
             raise ValueError(f"{what} has {counts[name]} columns {name!r}; needed one")
     if task == target:
         raise ValueError(f"task and target are both {task!r}; needed two columns")
+    if task in taken:
+        raise ValueError(
+            f"the task column {task!r} is among the features; leave it out, it says which task a row is of"
+        )
     if target in taken:
         raise ValueError(f"the target {target!r} is among the features; leave it out, or the learner sees the answer")
     if not taken:
@@ -53,7 +59,7 @@ def chosen(names: Sequence[Any], task: Any, target: Any, features: Sequence[Any]
 def _absent(name: Any, names: Sequence[Any], what: str) -> str:
     import difflib
 
-    near = difflib.get_close_matches(str(name), [str(n) for n in names], n=1, cutoff=0.0)
+    near = difflib.get_close_matches(str(name), [str(n) for n in names], n=1)
     shown = ", ".join(repr(n) for n in names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
     return f"{what} has no column {name!r}; it has {shown or 'none'}" + (f". Did you mean {near[0]!r}?" if near else "")
 
@@ -64,7 +70,8 @@ def _absent(name: Any, names: Sequence[Any], what: str) -> str:
 def from_frame(frame: Any, *, task: Any, target: Any, features: Sequence[Any] | None = None) -> Block:
     """A block from a pandas or polars DataFrame, an Arrow table, or a mapping of names to arrays.
 
-    Rows stay in their order. Numbers and booleans (as 0 and 1) can be features.
+    Rows stay in their order. Numbers and booleans (as 0 and 1) can be features. Columns are taken as they are: scale
+    them and add an intercept with ``owo.streams.Encoding``, without which learners can do badly.
 
     Parameters
     ----------
@@ -134,7 +141,7 @@ def _numbers(column: Any, name: Any, ids: NDArray[Any]) -> Floats:
     values = _present(column, name, ids)
     if values.dtype.kind not in "buif":
         kind = getattr(column, "dtype", getattr(column, "type", values.dtype))
-        raise TypeError(f"column {name!r} has dtype {kind}{_odd_value(values)}; needed numbers. {_cure(values)}")
+        raise TypeError(f"column {name!r} has dtype {kind}{_odd_value(values)}; needed numbers. {_remedy(values)}")
     if values.ndim != 1:
         raise ValueError(f"column {name!r} has shape {values.shape}; needed one number a row")
     with np.errstate(over="ignore"):
@@ -156,9 +163,9 @@ def _odd_value(values: NDArray[Any]) -> str:
     return "" if odd is None or values.dtype.kind in "mM" else f" (it holds {odd!r})"
 
 
-def _cure(values: NDArray[Any]) -> str:
-    if values.dtype.kind in "mM":
-        return "Turn times into numbers, for example days since a start"
+def _remedy(values: NDArray[Any]) -> str:
+    if values.dtype.kind in "cmM":
+        return _cure(values)
     first = values.ravel()[0] if values.size else ""
     if not isinstance(first, str) and hasattr(first, "__float__"):
         return "Cast the column to float"
@@ -178,8 +185,8 @@ def from_csv(
 ) -> Block:
     r"""A block from a CSV file in UTF-8 whose first line names the columns.
 
-    Rows stay in their order. Task ids are the text of the file ("007" stays so). Lines without any text are
-    skipped. A column without a name, such as a saved row index, is no feature.
+    Rows stay in their order. Task ids are the text of the file ("007" stays so). True and False are 1 and 0. Lines
+    without any text are skipped. A column without a name, such as a saved row index, is no feature.
 
     Parameters
     ----------
@@ -194,7 +201,7 @@ def from_csv(
         No such file.
     ValueError
         A column that is not there (the nearest is named), a field that is not a finite number (line and column are
-        named), a line with too few or too many fields, text that is not UTF-8, no rows.
+        named), a line with too few or too many fields, text that is not UTF-8, a compressed file, no rows.
 
     Examples
     --------
@@ -204,18 +211,42 @@ def from_csv(
     >>> from_csv(path, task="shop", target="sold")
     Block(3 points of 2 tasks, d = 1)
     """
+    with _opened(path, delimiter) as lines:
+        return _read(lines, task, target, features)
+
+
+def header(path: str | os.PathLike[str], delimiter: str = ",") -> list[str]:
+    """The names of the columns of a CSV file; raises as ``from_csv``."""
+    with _opened(path, delimiter) as lines:
+        return lines.names
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str], delimiter: str) -> Iterator[_Lines]:
+    """The lines of a CSV file; what is wrong with its text is placed."""
     import csv
 
+    with open(path, "rb") as raw:
+        if raw.read(6).startswith(_COMPRESSED):
+            raise ValueError(
+                f"{path} is compressed; decompress it, or read it into a frame for from_frame, for example with "
+                "pandas.read_csv (pandas.read_excel for a workbook)"
+            )
     with open(path, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
         try:
-            return _read(_Lines(reader, os.fspath(path), delimiter), task, target, features)
+            yield _Lines(reader, os.fspath(path), delimiter)
         except csv.Error as error:
             raise ValueError(f"{path}, line {reader.line_num}: not valid CSV ({error}); check its quotes") from None
         except UnicodeDecodeError as error:
             raise ValueError(
-                f"{path}, after line {reader.line_num}: not UTF-8 ({error.reason}); save it as UTF-8"
+                f"{path}, line {reader.line_num + 1} or later: not UTF-8 ({error.reason}); save it as UTF-8, or read "
+                "it with pandas.read_csv(path, encoding=...) into a frame for from_frame"
             ) from None
+
+
+_COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ", b"BZh91A")
+"""How files of gzip, zip (also .xlsx), xz and bzip2 begin."""
 
 
 class _Lines:
@@ -242,9 +273,7 @@ class _Lines:
 
 def _read(lines: _Lines, task: str, target: str, features: Sequence[str] | None) -> Block:
     names = lines.names
-    what = lines.path
-    if len(names) == 1:
-        what += f" (one column: is {lines.delimiter!r} the right delimiter?)"
+    what = f"{lines.path}{doubt(names, lines.delimiter)}"
     columns = chosen(names, task, target, features, what)
     numeric = [*columns.features, target]
     at, task_at = [names.index(name) for name in numeric], names.index(task)
@@ -267,6 +296,11 @@ def _read(lines: _Lines, task: str, target: str, features: Sequence[str] | None)
     return from_arrays(np.ascontiguousarray(table[:, :-1]), np.ascontiguousarray(table[:, -1]), ids)
 
 
+def doubt(names: Sequence[str], delimiter: str) -> str:
+    """Words for a file of a single column; empty for any other."""
+    return f" (one column: is {delimiter!r} the right delimiter?)" if len(names) == 1 else ""
+
+
 def _parsed(fields: Sequence[str], chunk: list[tuple[int, list[str]]], name: str, path: str) -> Floats:
     try:
         if "_" in "".join(fields):  # Python reads 1_000 as a number
@@ -277,14 +311,29 @@ def _parsed(fields: Sequence[str], chunk: list[tuple[int, list[str]]], name: str
     where = first_nonfinite(values)
     if where is not None:
         line, field = chunk[where[0]][0], fields[where[0]]
-        said = f"{field!r} is not a finite number" if field.strip() else "nothing stands there"
-        raise ValueError(f"{path}, line {line}, column {name!r}: {said}; fill or drop the row, "
-                         "or leave the column out of features")  # fmt: skip
+        raise ValueError(f"{path}, line {line}, column {name!r}: {_fault(field.strip())}")
     return values
 
 
 def _number(field: str) -> float:
+    word = field.strip().lower()
+    if word in ("true", "false"):
+        return float(word == "true")
     try:
         return float(field) if "_" not in field else float("nan")
     except ValueError:
         return float("nan")
+
+
+def _fault(field: str) -> str:
+    """What is wrong with a field that is no number, and what to do."""
+    if not field:
+        return "nothing stands there; fill or drop the row, or leave the column out of features"
+    said = f"{field!r} is not a finite number"
+    if re.fullmatch(r"[+-]?[\d.]*,\d+", field):
+        return f"{said}; is the comma a decimal one? Write {field.replace('.', '').replace(',', '.')}"
+    try:
+        float(field)
+    except ValueError:
+        return f"{said}; encode categories as 0/1 columns, or choose other columns as features (--features)"
+    return f"{said}; fill or drop the row, or leave the column out of features"

@@ -1,4 +1,4 @@
-"""Features and labels on a common scale, fitted on the first tasks of a stream only."""
+"""Features and labels on a common scale, fitted on the beginning of a stream only."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from owo.streams.block import Block
-from owo.streams.codes import numbered
+from owo.streams.block import Block, count
+from owo.streams.codes import Codes, numbered
 from owo.streams.points import Floats, as_points, as_rows, real, refuse_nonfinite
 
 
@@ -21,7 +21,7 @@ class Encoding:
 
     A row x becomes ``z / |z|`` with ``z_j = (x_j - mean_j) / scale_j``, and a last entry 1 before the division if
     ``intercept``. A label y becomes ``(y - centre) / width``; for classification +1 where ``y > centre``, else -1.
-    Make one with ``fit``, which looks at the first tasks of a stream and at nothing later.
+    Make one with ``fit``, which looks at the beginning of a stream and at nothing later.
 
     Parameters
     ----------
@@ -29,7 +29,8 @@ class Encoding:
     intercept : whether a column of ones is added
     centre, width : in units of y
     classification : whether labels become signs
-    tasks : number of tasks it was fitted on
+    tasks, points : number of tasks and of points it was fitted on, the first that came
+    whole : whether these were whole tasks; else tasks were mixed, and points were counted
 
     Examples
     --------
@@ -48,6 +49,8 @@ class Encoding:
     width: float
     classification: bool
     tasks: int
+    points: int
+    whole: bool
 
     @classmethod
     def fit(
@@ -61,19 +64,22 @@ class Encoding:
         classification: bool = False,
         intercept: bool | None = None,
     ) -> Encoding:
-        """Take means and scales from the first tasks, in the order of their first rows.
+        """Take means and scales from the beginning of a stream, whose rows come in the order in which they arrive.
 
-        In these, columns of 0 and 1, or of -1 and +1, keep mean 0 and scale 1; so does an intercept, a column of
-        ones. Other columns get their mean and standard deviation, constant ones scale 1. ``centre`` and ``width`` are
-        mean and standard deviation of y; for classification ``centre`` is the median, or between the two values of y.
+        That is the first tasks if the rows of each stand together, and else the first rows: where tasks are mixed, the
+        first of them may go on to the last row. In these, columns of 0 and 1, or of -1 and +1, keep mean 0 and scale 1;
+        so does an intercept, a column of ones. Other columns get their mean and standard deviation, constant ones
+        scale 1. ``centre`` and ``width`` are mean and standard deviation of y; for classification ``centre`` is the
+        median, or between the two values of y, or 0 if the only value is -1, 0 or 1.
 
         Parameters
         ----------
         X : array (n, d)
         y : array (n,)
         task : (n,) ids of any kind
-        fraction : which part of the tasks is looked at, above 0, at most 1 (all: not online, for comparisons only)
-        least : the least number of tasks looked at, if there are as many
+        fraction : which part of the tasks (if mixed, of the rows) is looked at, above 0, at most 1 (all: not online,
+            for comparisons only)
+        least : the least number of tasks (if mixed, of rows) looked at, if there are as many
         classification : turn labels into signs
         intercept : add a column of ones; default: unless there is one
 
@@ -81,26 +87,45 @@ class Encoding:
         ------
         ValueError, TypeError
             As ``Block`` does for the rows looked at, or a ``fraction`` or ``least`` out of range.
+
+        Examples
+        --------
+        >>> X, y = [[1.0], [3.0], [5.0], [900.0]], [0.0, 2.0, 4.0, -50.0]
+        >>> Encoding.fit(X, y, ["a", "a", "b", "c"], fraction=0.5, least=1).basis
+        '2 tasks'
+        >>> mixed = Encoding.fit(X, y, ["a", "b", "a", "b"], fraction=0.5, least=1)
+        >>> mixed.basis, mixed.mean
+        ('2 points', (2.0,))
         """
         if not 0.0 < fraction <= 1.0:
-            raise ValueError(f"fraction is {fraction}; needed a part of the tasks, above 0 and at most 1")
+            raise ValueError(f"fraction is {fraction}; needed a part of the stream, above 0 and at most 1")
         if least < 1:
             raise ValueError(f"least is {least}; needed at least 1 task")
-        codes, keys = numbered(task, len(np.asarray(y)))
-        tasks = min(len(keys), max(least, math.ceil(fraction * len(keys))))
-        first = np.flatnonzero(codes < tasks)
+        codes, _ = numbered(task, len(np.asarray(y)))
+        first, whole = _beginning(codes, fraction, least)
         rows, labels = _only(X, first, "X", len(codes)), _only(y, first, "y", len(codes))
-        rows, labels = as_points(rows, labels, f" of the first {tasks} tasks")
+        tasks = int(codes[first].max(initial=-1)) + 1
+        rows, labels = as_points(
+            rows, labels, f" of the first {count(tasks, 'task') if whole else count(len(first), 'point')}"
+        )
         mean, scale = _standard(rows)
         if intercept is None:
             intercept = not np.any(np.all(rows == 1.0, axis=0))
         centre, width = _standard_labels(labels, classification)
-        return cls(tuple(mean.tolist()), tuple(scale.tolist()), bool(intercept), centre, width, classification, tasks)
+        return cls(
+            tuple(mean.tolist()), tuple(scale.tolist()), bool(intercept), centre, width, classification, tasks,
+            len(first), whole,
+        )  # fmt: skip
 
     @property
     def d(self) -> int:
         """Number of features after encoding."""
         return len(self.mean) + self.intercept
+
+    @property
+    def basis(self) -> str:
+        """What it was fitted on, in words: so many tasks or points, the first that came."""
+        return count(self.tasks, "task") if self.whole else count(self.points, "point")
 
     def transform(self, X: ArrayLike) -> Floats:
         """Encoded rows (n, ``d``) of raw rows (n, d); every norm is 1, or 0 for a row of zeros without intercept."""
@@ -128,7 +153,11 @@ class Encoding:
         return Z
 
     def target(self, y: ArrayLike) -> Floats:
-        """Encoded labels (n,)."""
+        """Encoded labels (n,).
+
+        >>> Encoding.fit([[0.0], [1.0]], [4.0, 8.0], [0, 1]).target([4.0, 10.0])
+        array([-1.,  2.])
+        """
         labels = real(y, "y").astype(np.float64)
         refuse_nonfinite(labels, "y")
         if self.classification:
@@ -137,7 +166,11 @@ class Encoding:
             return (labels - self.centre) / self.width
 
     def original(self, predictions: ArrayLike) -> Floats:
-        """Predictions of a regression, back in units of y."""
+        """Predictions of a regression, back in units of y.
+
+        >>> Encoding.fit([[0.0], [1.0]], [4.0, 8.0], [0, 1]).original([-1.0, 2.0])
+        array([ 4., 10.])
+        """
         if self.classification:
             raise ValueError(
                 "this encoding is for classification, whose predictions have no units of y; take their sign"
@@ -145,13 +178,23 @@ class Encoding:
         return self.centre + self.width * np.asarray(predictions, dtype=np.float64)
 
     def block(self, block: Block) -> Block:
-        """The block with rows and labels encoded; tasks stay as they are."""
+        """The block with rows and labels encoded; tasks stay as they are.
+
+        >>> raw = Block([[0.0], [1.0]], [4.0, 8.0], [0, 1])
+        >>> Encoding.fit(raw.X, raw.y, raw.task).block(raw)
+        Block(2 points of 2 tasks, d = 2)
+        """
         labels = self.target(block.y)
         refuse_nonfinite(labels, "standardised y")
         return Block._of(self._rows(block.X), labels, block.task, block.ends, block.keys)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists, ready for JSON."""
+        """Plain numbers and lists, ready for JSON.
+
+        >>> stored = Encoding.fit([[0.0], [1.0]], [4.0, 8.0], [0, 1]).to_dict()
+        >>> stored["centre"], Encoding.from_dict(stored).basis
+        (6.0, '2 tasks')
+        """
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
@@ -162,6 +205,14 @@ class Encoding:
             raise ValueError(f"an encoding has entries {sorted(names)}; got {sorted(stored)}")
         values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in stored.items()}
         return cls(**values)
+
+
+def _beginning(codes: Codes, fraction: float, least: int) -> tuple[Codes, bool]:
+    """The rows of the first tasks, or the first rows where tasks are mixed; and which of the two."""
+    whole = bool(np.all(codes[1:] >= codes[:-1]))  # codes number the tasks in the order of their first rows
+    n = int(codes[-1]) + 1 if whole and len(codes) else len(codes)
+    looked = min(n, max(least, math.ceil(fraction * n)))
+    return np.arange(np.searchsorted(codes, looked) if whole else looked), whole
 
 
 def _only(values: Any, rows: NDArray[np.int64], name: str, n: int) -> Any:
@@ -185,6 +236,8 @@ def _standard_labels(y: Floats, classification: bool) -> tuple[float, float]:
         mean, scale = _moments(y)
         return float(mean), float(scale)
     values = np.unique(y)
+    if len(values) == 1 and values[0] in (-1.0, 0.0, 1.0):  # of classes only one was seen: 0 splits 0/1 and -1/+1
+        return 0.0, 1.0
     return float(values.mean() if len(values) == 2 else np.median(y)), 1.0
 
 
