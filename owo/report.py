@@ -195,9 +195,9 @@ CAPTIONS = {
         """Regret is the loss a point beyond the best bias in hindsight, with each task at its own optimum around that
         bias. The certificate is worked out from the run's own numbers and holds whatever the data: regret stays below
         it at every task. Its terms: within, learning inside the tasks; spread, how far the tasks lie from one bias;
-        across, learning that bias, which should fade as tasks go by; lateness, of mixed tasks alone, what came late to
-        the bias. The axes are logarithmic: where a line has a gap it is not above zero or not known, a term never
-        above zero is not drawn, and one far below the certificate lies under the frame.""",
+        across, learning that bias, which should fade as tasks go by; overlap, of mixed tasks alone, what reached
+        the bias late, or before its task ended. The axes are logarithmic: where a line has a gap it is not above zero,
+        a term never above zero is not drawn, and one far below the certificate lies under the frame.""",
     ),
     "bias_path": (
         "Path of the bias",
