@@ -10,6 +10,7 @@ import pytest
 from games import WITHIN, name
 
 import owo
+from owo._record import as_state, keep, kernel
 from owo.checks import ContractError, check_law
 from owo.laws import Account
 
@@ -193,3 +194,17 @@ def test_a_wrong_law_is_caught(law, property_):
 def test_bad_parameters_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@kernel
+def there_and_back(values, row):
+    keep(values, row)
+    return as_state(values, row)
+
+
+@pytest.mark.parametrize("values", [(), (0.5,), (1.0, -2.0, 3.0)], ids=len)
+def test_a_state_of_any_length_survives_a_row(values):
+    for function in (there_and_back, there_and_back.py_func):
+        row = np.full(3, 7.0)
+        assert function(values, row) == values
+        assert row[len(values) :].tolist() == [7.0] * (3 - len(values))

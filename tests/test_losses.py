@@ -6,12 +6,14 @@ import math
 from typing import NamedTuple
 
 import cvxpy
+import numba
 import numpy as np
 import pytest
 from games import LOSSES, name
 from scipy.optimize import minimize_scalar
 
 import owo
+from owo._fingerprint import edition, fingerprint
 from owo.checks import ContractError, check_loss
 
 
@@ -203,6 +205,8 @@ def test_an_incomplete_loss_is_refused_when_it_is_defined():
         (lambda: owo.Huber(0.0), "threshold must be finite and above 0"),
         (lambda: owo.Huber(math.nan), "threshold must be a real number"),
         (lambda: owo.Huber("1"), "threshold must be a real number"),
+        (lambda: owo.Huber(True), "threshold must be a real number"),
+        (lambda: owo.Huber(np.True_), "threshold must be a real number"),
         (lambda: owo.Pinball(1.0), "quantile must be strictly between 0 and 1"),
         (lambda: owo.EpsilonInsensitive(-0.1), "width must be finite and at least 0"),
         (lambda: owo.Huber(1.0)._replace(threshold=-1.0), "threshold must be finite and above 0"),
@@ -218,3 +222,74 @@ def test_records_are_values():
     assert isinstance(owo.Huber(1).threshold, float)
     assert owo.Absolute() != owo.Hinge() and owo.Absolute() != () and bool(owo.Absolute())
     assert repr(owo.Huber(0.5)) == "Huber(threshold=0.5)"
+
+
+# ---------------------------------------------------------------------------------------- what records are compiled to
+
+
+def undecorated(p):
+    return p
+
+
+@owo.loss
+class Foreign(Minimal):
+    """Its value needs a function that numba cannot see into."""
+
+    def value(self, p, y):
+        return undecorated(abs(p - y))
+
+
+@owo.loss
+class Wordy(Minimal):
+    def subgradient(self, p, y):
+        return "up" if p > y else -1.0
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (Foreign(), r"^Foreign\.value cannot be compiled: .*'undecorated'.*\. Methods may use numbers, tuples, math"),
+        (Wordy(), r"^Wordy\.subgradient cannot be compiled: Cannot unify"),
+    ],
+    ids=name,
+)
+def test_what_cannot_be_compiled_is_named_in_a_line_before_numbas_pages(loss, message):
+    with pytest.raises(TypeError, match=message) as caught:
+        owo.OnlineWithinOnline(loss, owo.Frozen(), owo.Frozen()).run([(np.eye(2), [1.0, 2.0])])
+    assert len(str(caught.value)) < 500
+    assert isinstance(caught.value.__cause__, numba.core.errors.NumbaError)
+
+
+def made(fields, body, **names):
+    """A class of a record with one method, from its source."""
+    scope = {"NamedTuple": NamedTuple, **names}
+    source = "".join(f"    {field}: float = 1.0\n" for field in fields)
+    exec(f"class Made(NamedTuple):\n{source}    def value(self, p, y):\n        return {body}\n", scope)
+    return scope["Made"]
+
+
+def test_a_fingerprint_sees_whatever_changes_the_compiled_code():
+    plain = fingerprint(made("ab", "self.a * p + CONSTANT", CONSTANT=1.0))
+    assert fingerprint(made("ab", "self.a * p + CONSTANT", CONSTANT=1.0)) == plain
+    assert fingerprint(made("ba", "self.a * p + CONSTANT", CONSTANT=1.0)) != plain  # numba knows fields by place
+    assert fingerprint(made("ab", "self.b * p + CONSTANT", CONSTANT=1.0)) != plain
+    assert fingerprint(made("ab", "self.a * p + CONSTANT", CONSTANT=2.0)) != plain
+
+    def double(p):
+        return 2.0 * p
+
+    seen = {
+        fingerprint(made("a", "help(p)", help=numba.njit(error_model=model, fastmath=flags)(double)))
+        for model in ("numpy", "python")
+        for flags in (False, True, {"nnan"}, {"nsz", "nnan"})
+    }
+    assert len(seen) == 8
+
+
+def test_an_edition_follows_the_calls_of_a_kernel():
+    def editions(factor):
+        part = numba.njit(lambda x: factor * x)
+        between = numba.njit(lambda x: part(x) + 1.0)
+        return edition(lambda x: between(x))
+
+    assert editions(2.0) == editions(2.0) != editions(3.0)
