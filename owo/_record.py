@@ -117,6 +117,11 @@ def is_record(value: Any) -> bool:
     return isinstance(value, tuple) and type(value) in _records
 
 
+def is_record_class(value: Any) -> bool:
+    """Whether a value is a class made with ``@record`` (or ``@loss``, ``@law``)."""
+    return isinstance(value, type) and value in _records
+
+
 class RecordType(types.NamedTuple):
     """The numba type of one record class with fields of given numba types."""
 

@@ -367,15 +367,21 @@ def test_a_bad_strength_is_refused(strength):
         ({"y": np.array([1.0, np.inf, 0.0])}, ValueError, "y has inf at row 1"),
         ({"y": Y[:2]}, ValueError, "y has 2 labels and X 3 rows"),
         ({"X": np.empty((0, 3)), "y": np.empty(0)}, ValueError, "no points"),
-        ({"bias": np.zeros(2)}, ValueError, r"bias has shape \(2,\).*needed a finite vector \(3,\)"),
-        ({"bias": np.array([0.0, np.nan, 0.0])}, ValueError, "bias has"),
+        ({"bias": np.zeros(2)}, ValueError, r"bias has shape \(2,\); needed a finite vector \(3,\)"),
+        ({"bias": np.array([0.0, np.nan, 0.0])}, ValueError, "bias has NaN at entry 1; needed a finite vector"),
+        ({"bias": ["a", "b", "c"]}, TypeError, r"bias has dtype <U1 .*'a'\); needed real numbers"),
         ({"tolerance": 0.0}, ValueError, "tolerance is 0.0"),
         ({"tolerance": math.nan}, ValueError, "tolerance is nan"),
-        ({"loss": owo.Absolute}, TypeError, r"needed an instance .* owo\.Absolute\(\)"),
+        ({"tolerance": True}, ValueError, "tolerance is True"),
+        ({"max_sweeps": -3}, ValueError, "max_sweeps is -3; needed a whole number, 0 or more"),
+        ({"max_steps": 2.7}, ValueError, r"max_steps is 2\.7; needed a whole number"),
+        ({"max_steps": math.nan}, ValueError, "max_steps is nan"),
+        ({"loss": owo.Absolute}, TypeError, r"loss is the class Absolute; pass an instance such as owo\.Absolute\(\)"),
+        ({"loss": owo.Frozen()}, TypeError, r"loss is Frozen\(\), which has no method value; pass a loss such as"),
         (
             {"loss": owo.Hinge(), "y": np.array([0.0, 1.0, 1.0])},
             ValueError,
-            r"label 0\.0 .* Hinge takes; needed -1 or \+1",
+            r"Hinge does not take the label 0\.0 at row 0: labels must be -1 or \+1\. Recode y",
         ),
     ),
 )
@@ -390,8 +396,33 @@ def test_only_blocks_are_streams_with_hindsight():
         hindsight.optima(owo.Absolute(), [(X, Y)], 1.0)
     with pytest.raises(ValueError, match="bias has shape"):
         hindsight.given_bias(owo.Absolute(), Block(X, Y, np.arange(3)), 1.0, np.zeros(4))
-    with pytest.raises(ValueError, match="radius is -1"):
-        hindsight.bias_optimum(owo.Absolute(), Block(X, Y, np.arange(3)), 1.0, radius=-1.0)
+    for road in (reference.best_bias, reference.pooled):
+        with pytest.raises(TypeError, match=r"block is a list; needed an owo\.Block"):
+            road(owo.Absolute(), [(X, Y)], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    (
+        ({"radius": -1.0}, r"radius is -1\.0; needed a finite number above 0"),
+        ({"tolerance": 0.0}, r"tolerance is 0\.0"),
+        ({"max_solves": 1}, "max_solves is 1; needed a whole number, 2 or more"),
+    ),
+)
+def test_bad_limits_are_refused_before_anything_is_solved(limits, message, monkeypatch):
+    monkeypatch.setattr(hindsight.Tasks, "solve", lambda *_: pytest.fail("solved"))
+    with pytest.raises(ValueError, match=message):
+        hindsight.bias_optimum(owo.Absolute(), Block(X, Y, np.arange(3)), 1.0, **limits)
+
+
+def test_a_reference_has_the_same_doors():
+    block = Block(X, np.array([0.0, 1.0, 1.0]), np.arange(3))
+    with pytest.raises(ValueError, match=r"Hinge does not take the label 0\.0 at row 0"):
+        reference.task_optimum(owo.Hinge(), block.X, block.y, 1.0)
+    with pytest.raises(ValueError, match=r"Hinge does not take the label 0\.0 at row 0"):
+        reference.best_bias(owo.Hinge(), block, 1.0)
+    with pytest.raises(TypeError, match="loss is the class Hinge"):
+        reference.best_bias(owo.Hinge, block, 1.0)
 
 
 def test_a_reference_is_optimal_or_an_error():
