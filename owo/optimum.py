@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from owo import ascent
 from owo.ascent import GAP, LOSS, MOVED, STEPS, SWEEPS, VALUE, Data, Goal
+from owo.curvature import curvature
 from owo.doors import as_block, as_loss, as_vector, positive, refuse_labels, whole
 from owo.rotation import restore, rotate
 from owo.streams.block import Block
@@ -221,7 +222,7 @@ class Tasks:
         """A generalised Hessian of ``sum_t L_t``, (d, d)."""
         longest = int(np.diff(self.data.offsets).max())
         factor, root = np.empty((longest, longest)), np.empty_like(self.data.X)
-        ascent.curvature(self.loss, self.data, self.strength, self.shifts, factor, root)
+        curvature(self.loss, self.data, self.strength, self.shifts, factor, root)
         return root.T @ root
 
     def optima(self, tolerance: float) -> Optima:
