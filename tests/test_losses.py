@@ -108,80 +108,137 @@ def test_a_loss_of_four_methods_is_enough():
 
 
 @owo.loss
-class WrongSlope(NamedTuple):
-    def value(self, p, y):
-        return abs(p - y)
-
+class WrongSlope(Minimal):
     def subgradient(self, p, y):
         return 0.5 if p > y else -0.5
 
-    def conjugate(self, s, y):
-        return s * y if abs(s) <= 1 else math.inf
 
-    def prox(self, p, y, step):
-        return p - step if p - y > step else p + step if p - y < -step else y
+@owo.loss
+class WrongConjugate(Minimal):
+    def conjugate(self, s, y):
+        return s * y + s * s if abs(s) <= self.weight else math.inf
 
 
 @owo.loss
-class WrongConjugate(NamedTuple):
-    def value(self, p, y):
-        return 0.5 * (p - y) * (p - y)
-
-    def subgradient(self, p, y):
-        return p - y
+class WrongInside(Minimal):
+    """Its conjugate is right at every subgradient, too small in a part of the range between them."""
 
     def conjugate(self, s, y):
-        return s * y + s * s
-
-    def prox(self, p, y, step):
-        return (p + step * y) / (1.0 + step)
+        return s * y - (0.01 if 0.2 < s < 0.5 else 0.0) if abs(s) <= self.weight else math.inf
 
 
 @owo.loss
-class WrongProx(NamedTuple):
-    def value(self, p, y):
-        return 0.5 * (p - y) * (p - y)
+class LargeInside(Minimal):
+    def conjugate(self, s, y):
+        return s * y + (0.01 if -0.5 < s < -0.2 else 0.0) if abs(s) <= self.weight else math.inf
 
-    def subgradient(self, p, y):
-        return p - y
+
+@owo.loss
+class NoDomain(Minimal):
+    """Slopes that no prediction has cost infinitely much, which this conjugate does not say."""
 
     def conjugate(self, s, y):
-        return s * y + 0.5 * s * s
+        return s * y
 
+
+@owo.loss
+class Bumpy(Minimal):
+    """Convex but for a bump away from where losses turn."""
+
+    def value(self, p, y):
+        return self.weight * abs(p - y) + max(0.1 - abs(p - y - 5.37), 0.0)
+
+
+@owo.loss
+class WrongProx(Minimal):
+    def prox(self, p, y, step):
+        return y + (p - y) / (1.0 + 2.0 * step)
+
+
+@owo.loss
+class WrongProxWithSlope(owo.Squared):
     def prox(self, p, y, step):
         return (p + step * y) / (1.0 + 2.0 * step)
 
 
 @owo.loss
-class WrongLipschitz(NamedTuple):
+class WrongProxSlope(owo.Squared):
+    def prox_slope(self, p, y, step):
+        return (p - y) / (1.0 + 2.0 * step)
+
+
+@owo.loss
+class WrongLipschitz(Minimal):
     lipschitz = 0.5
 
+
+@owo.loss
+class WrongDegree(Minimal):
+    degree = 2
+
+
+@owo.loss
+class TakesNothing(Minimal):
+    def accepts(self, y):
+        return y != y
+
+
+@owo.loss
+class Overflows(NamedTuple):
     def value(self, p, y):
-        return abs(p - y)
+        return math.exp(p) - y * p
 
     def subgradient(self, p, y):
-        return 1.0 if p > y else -1.0 if p < y else 0.0
+        return math.exp(p) - y
 
     def conjugate(self, s, y):
-        return s * y if abs(s) <= 1 else math.inf
+        a = s + y
+        return math.inf if a < 0.0 else a * math.log(a) - a if a > 0.0 else 0.0
 
     def prox(self, p, y, step):
-        return p - step if p - y > step else p + step if p - y < -step else y
+        return p
 
 
 @pytest.mark.parametrize(
     ("loss", "property_"),
     [
-        (WrongSlope(), "Fenchel|value\\(z\\)"),
-        (WrongConjugate(), "Fenchel"),
-        (WrongProx(), "prox"),
+        (WrongSlope(), r"Fenchel|value\(z\)"),
+        (WrongConjugate(), "Fenchel-Young"),
+        (WrongInside(), r"value \+ conjugate >= s p"),
+        (LargeInside(), "conjugate is convex between subgradients"),
+        (NoDomain(), r"value \+ conjugate >= s p"),
+        (Bumpy(), "Fenchel-Young"),
+        (WrongProx(), "breaks: prox minimises"),
+        (WrongProxWithSlope(), "breaks: prox minimises"),
+        (WrongProxSlope(), "breaks: prox_slope = "),
         (WrongLipschitz(), "lipschitz"),
+        (WrongDegree(), r"c\^degree"),
+        (TakesNothing(), "accepts"),
+        (Overflows(), "is a number, also in Python"),
     ],
     ids=name,
 )
 def test_a_wrong_loss_is_caught_and_the_broken_property_named(loss, property_):
     with pytest.raises(ContractError, match=property_):
         check_loss(loss)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (Minimal, "loss is the class Minimal; pass an instance"),
+        (owo.Frozen(), r"loss is Frozen\(\), which has no method value"),
+        ((1.0,), "which has no method value"),
+    ],
+)
+def test_only_losses_are_checked(value, message):
+    with pytest.raises(TypeError, match=message):
+        check_loss(value)
+
+
+def test_the_degree_is_how_a_loss_scales_with_its_labels():
+    assert [loss.degree for loss in LOSSES] == [1, 0, 1, 0, 2, 0, 0, 0]
+    assert Minimal().degree == 0 and Minimal().lipschitz == math.inf
 
 
 def test_an_incomplete_loss_is_refused_when_it_is_defined():
