@@ -24,9 +24,9 @@ def check_loss(loss: Any, *, labels: Any = None, seed: int = 0) -> None:
 
     Checked on a fine grid around every label, and on random, extreme and tied predictions: convexity and the
     subgradient inequality; Fenchel-Young equality at subgradients, and that the conjugate between and beyond them is
-    the supremum; optimality of ``prox``, agreement of ``prox_slope``; the Lipschitz constant and the degree; no NaN up to
-    ``|p| = 1e300``; the cvxpy ``expression``, if there is one and cvxpy is installed. Compiled results must be bit for
-    bit those of plain Python, and a tiny stream must come out as the definition of a learner says.
+    the supremum; optimality of ``prox``, agreement of ``prox_slope``; the Lipschitz constant and the degree; no NaN up
+    to ``|p| = 1e300``; the cvxpy ``expression``, if there is one and cvxpy is installed. Compiled results must be bit
+    for bit those of plain Python, and a tiny stream must come out as the definition of a learner says.
 
     Parameters
     ----------
