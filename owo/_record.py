@@ -13,7 +13,7 @@ too; and processes that compile at the same time cannot disturb each other.
 from __future__ import annotations
 
 import contextlib
-import dis
+import functools
 import hashlib
 import importlib
 import inspect
@@ -23,6 +23,7 @@ import numbers
 import os
 import pathlib
 import pickle
+import re
 import tempfile
 import types as pytypes
 from collections.abc import Callable
@@ -33,15 +34,15 @@ import numpy as np
 from llvmlite import ir
 from numba.core import caching, cgutils, types
 from numba.core.datamodel import models, register_default
+from numba.core.errors import NumbaError
 from numba.cpython.unsafe.tuple import tuple_setitem
 from numba.extending import intrinsic, overload, overload_method, register_jitable, typeof_impl
+
+from owo._fingerprint import STRICT, compiled_methods, edition, fingerprint
 
 log = logging.getLogger("owo")
 
 Class = TypeVar("Class", bound=type)
-
-STRICT = os.environ.get("OWO_STRICT", "") not in ("", "0")
-"""With ``OWO_STRICT=1`` dot products are summed in plain order: slower, the same bits on every machine."""
 
 
 # --------------------------------------------------------------------------------------------------- records
@@ -80,7 +81,7 @@ def record(cls: Class) -> Class:
     _distinguish(cls)
     typeof_impl.register(cls)(_typeof_record)
     _records.add(cls)
-    for name, value in _compiled_methods(cls).items():
+    for name, value in compiled_methods(cls).items():
         _publish(name, value)
     return cls
 
@@ -99,21 +100,8 @@ def _distinguish(cls: Any) -> None:
         cls.__repr__ = lambda self: label + shown(self).removeprefix(cls.__name__)
 
 
-def _compiled_methods(cls: type) -> dict[str, pytypes.FunctionType]:
-    """The methods that kernels may call, inherited ones too."""
-    members = {name: value for kind in reversed(cls.__mro__) for name, value in vars(kind).items()}
-    return {
-        name: value
-        for name, value in members.items()
-        if isinstance(value, pytypes.FunctionType) and not name.startswith("_") and name not in _PYTHON_ONLY
-    }
-
-
-_PYTHON_ONLY = {"check", "bound", "expression"}
-
-
 def _number(cls: type, name: str, value: object) -> float:
-    if isinstance(value, (numbers.Real, np.bool_)) and not isinstance(value, bool) and not math.isnan(value):
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and not math.isnan(value):
         return float(value)
     raise ValueError(f"{cls.__name__}({name}={value!r}): {name} must be a real number; pass a float such as 1.0")
 
@@ -128,6 +116,11 @@ def require(holds: bool, record: Any, field: str, needed: str) -> None:
 def is_record(value: Any) -> bool:
     """Whether a value is an instance of a class made with ``@record`` (or ``@loss``, ``@law``)."""
     return isinstance(value, tuple) and type(value) in _records
+
+
+def is_record_class(value: Any) -> bool:
+    """Whether a value is a class made with ``@record`` (or ``@loss``, ``@law``)."""
+    return isinstance(value, type) and value in _records
 
 
 class RecordType(types.NamedTuple):
@@ -188,73 +181,6 @@ def _publish(name: str, example: pytypes.FunctionType) -> None:
     overload_method(RecordType, name, strict=False)(implementation)
 
 
-# ---------------------------------------------------------------------------------------------- fingerprints
-
-
-def fingerprint(cls: type) -> str:
-    """Digest of the code of a record class, of all it calls, and of the sources it is compiled with."""
-    if cls not in _fingerprints:
-        digest = hashlib.sha256(_package_digest())
-        seen: set[int] = set()
-        for name, value in sorted(_compiled_methods(cls).items()):
-            digest.update(name.encode())
-            _digest_value(digest, value, [], seen)
-        _fingerprints[cls] = digest.hexdigest()[:16]
-    return _fingerprints[cls]
-
-
-_fingerprints: dict[type, str] = {}
-
-
-def _digest_value(digest: Any, value: Any, attributes: list[str], seen: set[int]) -> None:
-    """Add a global or captured value as compiled code would see it; of a module, only what is named of it."""
-    value = getattr(value, "py_func", value)
-    if isinstance(value, pytypes.FunctionType):
-        if id(value) not in seen:
-            seen.add(id(value))
-            cells = (cell.cell_contents for cell in value.__closure__ or ())
-            captured = dict(zip(value.__code__.co_freevars, cells, strict=True))
-            digest.update(repr((value.__defaults__, value.__kwdefaults__)).encode())
-            _digest_code(digest, value.__code__, {**value.__globals__, **captured}, seen)
-    elif isinstance(value, pytypes.ModuleType):
-        for name in attributes:
-            member = getattr(value, name, None)
-            if not isinstance(member, pytypes.ModuleType):
-                _digest_value(digest, member, attributes, seen)
-    elif isinstance(value, np.ndarray):
-        digest.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
-    elif is_record(value):
-        digest.update(f"{value!r}{fingerprint(type(value))}".encode())
-    elif isinstance(value, (int, float, complex, str, bytes, tuple, type(None))):
-        digest.update(repr(value).encode())
-
-
-def _digest_code(digest: Any, code: pytypes.CodeType, namespace: dict[str, Any], seen: set[int]) -> None:
-    digest.update(code.co_code)
-    digest.update(repr((code.co_names, code.co_varnames, code.co_freevars)).encode())
-    for constant in code.co_consts:
-        if isinstance(constant, pytypes.CodeType):
-            _digest_code(digest, constant, namespace, seen)
-        else:
-            digest.update(repr(constant).encode())
-    outside = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_DEREF", "LOAD_NAME")}
-    for name in sorted(outside & namespace.keys()):
-        digest.update(name.encode())
-        _digest_value(digest, namespace[name], list(code.co_names), seen)
-
-
-def _package_digest() -> bytes:
-    if not _package:
-        digest = hashlib.sha256(f"{np.__version__} {numba.__version__} strict={STRICT}".encode())
-        for name in ("_record", "kernels", "laws", "losses", "rotation"):  # what kernels of other files are built from
-            digest.update(pathlib.Path(__file__).with_name(f"{name}.py").read_bytes())
-        _package.append(digest.digest())
-    return _package[0]
-
-
-_package: list[bytes] = []
-
-
 # --------------------------------------------------------------------------------------------------- kernels
 
 _FAST = set() if STRICT else {"reassoc", "contract", "nsz", "arcp"}
@@ -287,6 +213,7 @@ def lean_kernel(function: Callable[..., Any]) -> Any:
 
 def _cached(compiled: Any, function: Callable[..., Any]) -> Any:
     if hasattr(compiled, "enable_caching"):  # not so under NUMBA_DISABLE_JIT
+        compiled._compile_for_args = functools.partial(_compile, compiled._compile_for_args)
         try:
             compiled._cache = _KernelCache(function)
         except (RuntimeError, OSError) as error:  # no folder can be written
@@ -294,15 +221,46 @@ def _cached(compiled: Any, function: Callable[..., Any]) -> Any:
     return compiled
 
 
+def _compile(compile_for: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """As numba does; where a record cannot be compiled, say which method and why, in front of numba's pages."""
+    try:
+        return compile_for(*args, **kwargs)
+    except NumbaError as error:
+        records = [each for each in args if is_record(each)]
+        if not records:
+            raise
+        raise TypeError(_explained(_COLOUR.sub("", str(error)), records)) from error
+
+
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
+_CALLEE = re.compile(r"RecordType'>, '(\w+)'\) for \S*?(\w+)\.[0-9a-f]{16}\(")
+
+
+def _explained(report: str, records: list[Any]) -> str:
+    """One line from numba's report, which names the innermost call that failed first."""
+    callee = _CALLEE.search(report)
+    if callee is None:
+        return (
+            f"{', '.join(map(repr, records))} cannot be compiled together: a number or a state changes its type on the "
+            "way. States must be tuples of floats, always of one length; owo.checks finds which are not"
+        )
+    innermost = report[: callee.start()].rpartition("specific error:")[2]
+    lines = [line.strip().removeprefix("TypingError: ") for line in innermost.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("Failed in nopython mode")]
+    reason = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1]).rstrip(".")
+    return (
+        f"{callee[2]}.{callee[1]} cannot be compiled: {reason}. Methods may use numbers, tuples, math, and functions "
+        "made with numba.njit; only properties, check, bound, expression and _names stay in Python"
+    )
+
+
 class _KernelCache(caching.FunctionCache):
     """numba's cache, with a store that has no index to race for and checks what it reads."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        source = pathlib.Path(function.__code__.co_filename)
-        digest = hashlib.sha256(_package_digest() + (source.read_bytes() if source.is_file() else b"")).hexdigest()
         stem = self._impl.filename_base + ("-strict" if STRICT else "")  # so that neither sweeps the other away
-        self._cache_file = _Store(pathlib.Path(self._cache_path), stem, digest[:12])
+        self._cache_file = _Store(pathlib.Path(self._cache_path), stem, function)
 
     def _load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -326,11 +284,17 @@ class _Store:
     edition are never read, and are removed when a new one is written.
     """
 
-    def __init__(self, folder: pathlib.Path, stem: str, edition: str) -> None:
-        self.folder, self.stem, self.edition = folder, stem, edition
+    def __init__(self, folder: pathlib.Path, stem: str, function: Callable[..., Any]) -> None:
+        self.folder, self.stem, self.function = folder, stem, function
+
+    @functools.cached_property
+    def edition(self) -> str:
+        """Worked out on first use, when all that the kernel calls has been defined."""
+        return edition(self.function)
 
     def _path(self, key: Any) -> pathlib.Path:
-        name = hashlib.sha256(repr(key).encode()).hexdigest()[:24]
+        signature = key[0]
+        name = hashlib.sha256(repr((key, list(map(_fields, signature)))).encode()).hexdigest()[:24]
         return self.folder / f"{self.stem}.{self.edition}.{name}.nbc"
 
     def load(self, key: Any) -> Any:
@@ -358,7 +322,14 @@ class _Store:
             path.unlink(missing_ok=True)
 
 
-# ------------------------------------------------------------------------------------ law states as array rows
+def _fields(kind: types.Type) -> Any:
+    """The names in a type of tuples, which its ``repr`` leaves out: compiled code knows them by their places only."""
+    return getattr(kind, "fields", ()), [_fields(each) for each in kind.types] if isinstance(
+        kind, types.BaseTuple
+    ) else []
+
+
+# ------------------------------------------------------------------------------- tuples of numbers as array rows
 
 
 def as_state(template: tuple[float, ...], row: np.ndarray) -> tuple[float, ...]:
@@ -376,6 +347,23 @@ def _as_state(template: types.Type, row: types.Type) -> Callable[..., Any]:
         for k in range(len(template)):
             state = tuple_setitem(state, k, row[k])
         return state
+
+    return implementation
+
+
+def keep(values: tuple[float, ...], row: np.ndarray) -> None:
+    """Write a tuple of numbers to the first entries of a row: the way back from ``as_state``."""
+    row[: len(values)] = values
+
+
+@overload(keep, strict=False)
+def _keep(values: types.Type, row: types.Type) -> Callable[..., Any]:
+    if not len(values):  # numba cannot index an empty tuple, even in a loop that never runs
+        return lambda values, row: None
+
+    def implementation(values, row):  # type: ignore[no-untyped-def]
+        for k in range(len(values)):
+            row[k] = values[k]
 
     return implementation
 

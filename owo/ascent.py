@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owo._record import lean_kernel, part
-from owo.rotation import clear, fill, inner, push, square
+from owo.rotation import clear, fill, push, row_dot, square
 
 Array = NDArray[np.float64]
 
@@ -117,7 +117,7 @@ def certify(loss, data, span, v, g):
     fill(g, span.width, span.N, v)
     total = gap = size = 0.0
     for i in range(span.first, span.last):
-        p = points[i, BASE] + inner(data.rows, i, v, span.width)
+        p = points[i, BASE] + row_dot(data.rows, i, v, span.width)
         s, conjugate = feasible(loss, points[i, SLOPE], p, data.y[i])
         points[i, SLOPE] = s
         value = loss.value(p, data.y[i])
@@ -137,7 +137,7 @@ def sweep(loss, data, span, v, times):
         moved = 0.0
         for i in range(span.first, span.last):
             step, old = points[i, SQUARE] / span.N, points[i, SLOPE]
-            p = points[i, BASE] + inner(data.rows, i, v, span.width)
+            p = points[i, BASE] + row_dot(data.rows, i, v, span.width)
             new = loss.prox_slope(p + step * old, data.y[i], step)
             if new != old:
                 push((old - new) / span.N, data.rows, i, span.width, v)
@@ -178,7 +178,7 @@ def anchor(data, span, v, softness):
     for i in range(span.first, span.last):
         c, s = softness * points[i, SQUARE] / span.N, points[i, SLOPE]
         points[i, STEP], points[i, ANCHOR] = c, s
-        points[i, CENTRE] = points[i, BASE] + inner(data.rows, i, v, span.width) + c * s
+        points[i, CENTRE] = points[i, BASE] + row_dot(data.rows, i, v, span.width) + c * s
 
 
 @part
@@ -215,17 +215,17 @@ def newton(data, span, g, H, direction):
                 push(points[i, BEND] * data.rows[i, k], data.rows, i, k + 1, H[k])
     for k in range(width):
         for m in range(k):
-            H[k, m] = (H[k, m] - inner(H, k, H[m], m)) / H[m, m]
+            H[k, m] = (H[k, m] - row_dot(H, k, H[m], m)) / H[m, m]
         rest = H[k, k] - square(H[k], k)
         if not rest > 0.0:
             return False
         H[k, k] = math.sqrt(rest)
-        direction[k] = (-g[k] - inner(H, k, direction, k)) / H[k, k]
+        direction[k] = (-g[k] - row_dot(H, k, direction, k)) / H[k, k]
     for k in range(width - 1, -1, -1):
         direction[k] /= H[k, k]
         push(-direction[k], H, k, k, direction)
     for i in range(span.first, span.last):
-        points[i, RISE] = inner(data.rows, i, direction, width)
+        points[i, RISE] = row_dot(data.rows, i, direction, width)
     return True
 
 
@@ -285,6 +285,14 @@ def settle(loss, data, span, v, enough, limit):
         steps += 1
 
 
+@part
+def keep_best(data, span, shift, result, v, found):
+    """Write down an answer, ``LOSS`` to ``MOVED``, with its shift and its slopes."""
+    result[LOSS], result[VALUE], result[GAP], result[MOVED] = found
+    fill(shift, span.width, 1.0, v)
+    copy(data.points, span, SLOPE, KEPT)
+
+
 @lean_kernel
 def climb(loss, data, strength, goal, shifts, results):
     """Stage two on every task that has not reached its goal; keeps the best answer it meets.
@@ -307,10 +315,7 @@ def climb(loss, data, strength, goal, shifts, results):
             least = min(least, moved)
             if steps == 0 or gap < best or gap <= accuracy:
                 best = gap
-                results[t, LOSS], results[t, VALUE], results[t, GAP] = total, value, gap
-                results[t, MOVED] = moved / size
-                fill(shifts[t], span.width, 1.0, v)
-                copy(data.points, span, SLOPE, KEPT)
+                keep_best(data, span, shifts[t], results[t], v, (total, value, gap, moved / size))
             if steps >= goal.limit or stale > PATIENCE or (gap <= accuracy and moved <= still):
                 break
             if moved > 0.01 * before:
@@ -321,51 +326,3 @@ def climb(loss, data, strength, goal, shifts, results):
             steps += taken + 1
         copy(data.points, span, KEPT, SLOPE)
         results[t, STEPS] = steps
-
-
-# ------------------------------------------------------------------------------------------------- the best bias
-
-
-@part
-def curved(points, i):
-    """Whether the slope of a point answers to its prediction."""
-    return points[i, BEND] * points[i, STEP] > 1e-9
-
-
-@part
-def eliminate(data, span, i, L, root):
-    """One more row of the Cholesky factor L of ``diag(1 / h) + X X^T / N`` and of ``root = L^-1 X``."""
-    X, points, d, a = data.X, data.points, data.X.shape[1], i - span.first
-    fill(root[i], d, 1.0, X[i])
-    for b in range(a):
-        j = span.first + b
-        L[a, b] = 0.0
-        if curved(points, j):
-            product = inner(data.rows, i, data.rows[j], span.width) / span.N
-            L[a, b] = (product - inner(L, a, L[b], b)) / L[b, b]
-            push(-L[a, b], root, j, d, root[i])
-    own = points[i, SQUARE] / span.N
-    rest = own + max(1.0 / points[i, BEND] - points[i, STEP], 0.0) - square(L[a], a)
-    L[a, a] = math.sqrt(max(rest, 0.0) + 1e-10 * own)
-    fill(root[i], d, 1.0 / L[a, a], root[i])
-
-
-@lean_kernel
-def curvature(loss, data, strength, shifts, L, root):
-    """Write rows (n, d) such that ``root^T root`` is a generalised Hessian of ``sum_t L_t`` by the bias.
-
-    ``L_t(theta) = min_v P(v)`` has the Hessian ``X^T (diag(1 / h) + X X^T / N)^-1 X``, with ``h_i`` the curvature of
-    the loss at point i: infinite at a kink; points without any are left out. Shifts and slopes must be those of
-    the optima; L has room for the longest task, (n_t, n_t).
-    """
-    g = data.room[data.rows.shape[1]]
-    for t in range(data.offsets.shape[0] - 1):
-        span = span_of(data, t, strength)
-        anchor(data, span, shifts[t], 1e-3)
-        respond(loss, data, span, shifts[t], g)
-        for i in range(span.first, span.last):
-            data.points[i, SLOPE] = data.points[i, ANCHOR]
-            if curved(data.points, i):
-                eliminate(data, span, i, L, root)
-            else:
-                clear(root[i], root.shape[1])

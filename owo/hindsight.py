@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from owo.ascent import LOSS, Goal
+from owo.doors import as_vector, positive, whole
 from owo.optimum import (
     MAX_STEPS,
     MAX_SWEEPS,
@@ -28,9 +29,7 @@ from owo.optimum import (
     Optimum,
     Tasks,
     optima,
-    positive,
     task_optimum,
-    vector,
 )
 from owo.streams.block import Block
 
@@ -114,12 +113,12 @@ def bias_optimum(
     loss, block, strength, tolerance : as for ``optima``
     radius : of the ball in which the certificate holds; default ``1 + 2 |theta|``, which holds every bias of length up
         to ``1 + |theta|``
-    max_solves : limit on the work, in solves of all tasks; the usual need is about 10
+    max_solves : limit on the work, in solves of all tasks, at least 2; the usual need is about 10
 
     Raises
     ------
     TypeError, ValueError
-        As ``optima``.
+        As ``optima``; ``radius`` or ``max_solves`` out of range. Nothing is solved before.
 
     Warns
     -----
@@ -138,15 +137,16 @@ def bias_optimum(
     >>> best.bias.round(6).tolist(), round(best.value, 6)
     ([5.5], 3.125)
     """
+    tolerance, max_solves = positive(tolerance, "tolerance"), whole(max_solves, "max_solves", least=2)
+    given = None if radius is None else positive(radius, "radius")
     tasks = Tasks.of(loss, block, strength)
-    tolerance = positive(tolerance, "tolerance")
     tasks.solve(np.zeros(tasks.d), _EXACT)
     tasks.solve(-tasks.gradient() / tasks.inertia, _EXACT)  # the mean of the tasks' optima around 0
     solves, damping = 2, 1e-3
     while True:
         value, norm = tasks.value(), float(np.linalg.norm(tasks.gradient()))
-        reach = 1.0 + 2.0 * float(np.linalg.norm(tasks.bias)) if radius is None else positive(radius, "radius")
-        lower = value - tasks.gap() - reach * norm
+        radius = 1.0 + 2.0 * float(np.linalg.norm(tasks.bias)) if given is None else given
+        lower = value - tasks.gap() - radius * norm
         certified = math.isfinite(value) and value - lower <= tolerance * (1.0 + abs(value))
         if certified or solves >= max_solves or not math.isfinite(value):
             break
@@ -154,13 +154,13 @@ def bias_optimum(
         solves += taken
     if not certified:
         warnings.warn(
-            f"the best bias is not certified: within {reach:.3g} of it some bias may be better by {value - lower:.3g} "
+            f"the best bias is not certified: within {radius:.3g} of it some bias may be better by {value - lower:.3g} "
             f"of {value:.6g}, where {tolerance:g} (1 + value) was asked. Raise max_solves (now {max_solves}), strength "
             "or tolerance",
             ConvergenceWarning,
             stacklevel=2,
         )
-    return BiasOptimum(tasks.bias, value, lower, reach, norm, certified, solves, tasks.optima(tolerance))
+    return BiasOptimum(tasks.bias, value, lower, radius, norm, certified, solves, tasks.optima(tolerance))
 
 
 def _newton_step(tasks: Tasks, damping: float, limit: int) -> tuple[float, int]:
@@ -184,25 +184,77 @@ def own_optimum(loss: Any, block: Block, strength: float) -> Comparator:
 
     The bias is the mean of these weights, each counted as often as its task has points: the bias that makes the
     spread ``sum_t n_t |u_t - bias|^2`` least, which is what certificates pay for.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``optima``.
+
+    Examples
+    --------
+    >>> import owo
+    >>> block = owo.Block([[1.0], [1.0], [1.0]], [1.0, 1.0, 4.0], [0, 0, 1])
+    >>> own = own_optimum(owo.Absolute(), block, strength=0.01)
+    >>> own.weights.round(6).tolist(), own.bias.round(6).tolist()
+    ([[1.0], [4.0]], [2.0])
     """
     found, lengths = optima(loss, block, strength), block.grouped().lengths
     return Comparator("own optimum", lengths @ found.weights / block.n, found.weights, found.losses, found.keys)
 
 
 def given_bias(loss: Any, block: Block, strength: float, bias: ArrayLike, name: str = "given bias") -> Comparator:
-    """Every task at its optimum around a bias (d,): the true mean of synthetic tasks, or 0 for independent learning."""
+    """Every task at its optimum around a bias (d,): the true mean of synthetic tasks, or 0 for independent learning.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``optima``.
+
+    Examples
+    --------
+    >>> import owo
+    >>> block = owo.Block([[1.0], [1.0]], [0.0, 2.0], [0, 1])
+    >>> given_bias(owo.Squared(), block, 1.0, [1.0], name="one").weights.round(6).tolist()
+    [[0.5], [1.5]]
+    """
     found = optima(loss, block, strength, bias)
-    return Comparator(name, vector(bias, block.d), found.weights, found.losses, found.keys)
+    return Comparator(name, as_vector(bias, "bias", block.d), found.weights, found.losses, found.keys)
 
 
 def best_bias(loss: Any, block: Block, strength: float, tolerance: float = 1e-8) -> Comparator:
-    """Every task at its optimum around the best single bias in hindsight; ``bias_optimum`` has its certificate."""
+    """Every task at its optimum around the best single bias in hindsight; ``bias_optimum`` has its certificate.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``bias_optimum``.
+
+    Examples
+    --------
+    >>> import owo
+    >>> block = owo.Block([[1.0], [1.0]], [0.0, 2.0], [0, 1])
+    >>> best_bias(owo.Squared(), block, 1.0).bias.round(6).tolist()
+    [1.0]
+    """
     best = bias_optimum(loss, block, strength, tolerance)
     return Comparator("best bias", best.bias, best.optima.weights, best.optima.losses, best.optima.keys)
 
 
 def pooled(loss: Any, block: Block, strength: float = 1e-6) -> Comparator:
-    """One weight vector for the points of all tasks, ``min_w  sum_i loss + n strength / 2 |w|^2``; no spread."""
+    """One weight vector for the points of all tasks, ``min_w  sum_i loss + n strength / 2 |w|^2``; no spread.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``optima``.
+
+    Examples
+    --------
+    >>> import owo
+    >>> block = owo.Block([[1.0], [1.0], [1.0]], [0.0, 0.0, 6.0], [0, 0, 1])
+    >>> pooled(owo.Squared(), block).weights.round(3).tolist()
+    [[2.0]]
+    """
     tasks = Tasks.of(loss, block, strength)
     weights = task_optimum(loss, tasks.data.X, tasks.data.y, strength).weights
     tasks.solve(weights, (_AS_IT_IS, _AS_IT_IS))

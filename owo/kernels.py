@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from owo._record import as_state, fast_part, kernel, lean_kernel, part, prefetch
+from owo._record import as_state, fast_part, keep, kernel, lean_kernel, part, prefetch
 
 # Columns of a law's account, in the order of laws.Account, ...
 ROUNDS, SCALE, SLACK, MARGIN, PULL, EXCESS, SQUARES = range(7)
@@ -73,13 +73,6 @@ def place(centre, scale, total, out):
     """``out = centre - scale total``: the play of a lazy learner."""
     for k in range(out.shape[0]):
         out[k] = centre[k] - scale * total[k]
-
-
-@part
-def keep(values, row):
-    """Write a tuple of numbers to the first entries of a row."""
-    for k in range(len(values)):
-        row[k] = values[k]
 
 
 @part

@@ -41,6 +41,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from owo._record import Class, record, require
+from owo.doors import LAW, as_law
 
 State = tuple[float, ...]
 
@@ -70,7 +71,7 @@ def law(cls: Class) -> Class:
     Its certificate is (L) above unless it defines ``bound``, so ``scale`` must then never grow.
     ``owo.checks.check_law`` tests all of this in one line.
     """
-    for name in ("start", "scale", "observe"):
+    for name in LAW:
         if not callable(getattr(cls, name, None)):
             raise TypeError(f"a law needs a method {name}(...); {cls.__name__} has none. See owo.laws for the list.")
     for name, default in _DEFAULTS.items():
@@ -330,6 +331,7 @@ class Ball(NamedTuple):
 
     def check(self) -> None:
         require(0.0 < self.radius < math.inf, self, "radius", "finite and above 0")
+        as_law(self.law, "Ball's law")
         require(acts_across(self.law), self, "law", "a law with explicit subgradients (Implicit cannot be projected)")
         require(not isinstance(self.law, Ball), self, "law", "a law that is not a Ball itself")
 

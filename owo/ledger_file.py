@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owo import kernels, laws
+from owo.doors import is_law_class
 
 if TYPE_CHECKING:
     from owo.ledger import Ledger
@@ -105,12 +106,7 @@ def _described(law: Any) -> dict[str, Any]:
 
 def _revived(description: dict[str, Any]) -> Any:
     kind: Any = getattr(laws, description["law"], None)
-    if not description["ours"] or not _is_law(kind):
+    if not description["ours"] or not is_law_class(kind):
         raise ValueError(f"law {description['law']} is not one of owo's; pass it to Ledger.load as inner= or outer=")
     fields = {k: _revived(v) if isinstance(v, dict) else v for k, v in description["fields"].items()}
     return kind(**fields)
-
-
-def _is_law(kind: Any) -> bool:
-    """Whether this is one of the classes of laws that ``owo.laws`` defines."""
-    return isinstance(kind, type) and hasattr(kind, "observe") and hasattr(kind, "_fields")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from owo import kernels
-from owo._record import is_record
+from owo.doors import as_law, as_loss, as_vector, refuse_labels, whole
 from owo.laws import CoinBetting, acts_across
 from owo.ledger import Ledger
 from owo.slots import Rows, Slots, aligned
@@ -75,9 +75,9 @@ class OnlineWithinOnline:
         *,
         bias: ArrayLike | None = None,
     ) -> None:
-        self.loss = _having(loss, "loss", ("value", "subgradient", "conjugate", "prox"), "owo.Absolute()")
-        self.inner = _having(CoinBetting() if inner is None else inner, "inner", _LAW, "owo.GrowingFTRL(1.0)")
-        self.outer = _having(CoinBetting() if outer is None else outer, "outer", _LAW, "owo.DualAveraging(0.1)")
+        self.loss = as_loss(loss)
+        self.inner = as_law(CoinBetting() if inner is None else inner, "inner")
+        self.outer = as_law(CoinBetting() if outer is None else outer, "outer")
         if not acts_across(self.outer):
             raise TypeError(f"{outer!r} takes its gradients from the loss and works inside tasks only; "
                             "use a law such as owo.DualAveraging(0.1) as outer")  # fmt: skip
@@ -86,7 +86,7 @@ class OnlineWithinOnline:
         self.update = update
         self.d: int | None = None
         if bias is not None:
-            self._open(_vector(bias, "bias"))
+            self._open(as_vector(bias, "bias"))
 
     def __repr__(self) -> str:
         return f"OnlineWithinOnline({self.loss!r}, inner={self.inner!r}, outer={self.outer!r}, update={self.update!r})"
@@ -176,12 +176,11 @@ class OnlineWithinOnline:
         FloatingPointError
             A loss or gradient overflowed (steps too large, data unscaled); likewise without a trace.
         """
-        if isinstance(path_every, bool) or not isinstance(path_every, numbers.Integral) or path_every < 0:
-            raise ValueError(f"path_every is {path_every!r}; it must be a whole number of tasks, or 0 for never")
+        stride = min(whole(path_every, "path_every"), _NEVER)
         empty = True
         for block in as_blocks(stream, self._next_number()):
             empty = False
-            written = self._learn(block, min(int(path_every), _NEVER), points)
+            written = self._learn(block, stride, points)
             if points:
                 keys = [block.keys[code] for code in block.task.tolist()]
                 self._ledger.add_points(written.losses, written.predictions, block.y, keys)
@@ -254,7 +253,7 @@ class OnlineWithinOnline:
         """
         rows = as_rows(X)
         if weights is not None:
-            w = _vector(weights, "weights")
+            w = as_vector(weights, "weights")
         else:
             w = np.zeros(rows.shape[1]) if self.d is None else self.weights(task)
         self._same_width(rows.shape[1], len(w))
@@ -354,13 +353,7 @@ class OnlineWithinOnline:
 
     def _accept(self, X: Array, y: Array, key_of: Callable[[int], Hashable]) -> None:
         """Check what only the learner knows: the loss's labels, the dimension; set up on first data."""
-        row = kernels.first_refused(self.loss, y)
-        if row >= 0:
-            wanted = getattr(self.loss, "labels", "finite numbers")
-            raise ValueError(
-                f"{type(self.loss).__name__} does not take the label {float(y[row])!r} at row {row} "
-                f"(task {key_of(row)!r}): labels must be {wanted}. Recode y"
-            )
+        refuse_labels(self.loss, y, key_of)
         if self.d is None:
             self._open(np.zeros(X.shape[1]))
         self._same_width(X.shape[1], len(self.centre))
@@ -377,27 +370,6 @@ _NEVER = 2**62
 """So many tasks that they will not end."""
 
 _FIRST, _NO = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=bool)
-_LAW = ("start", "scale", "observe")
-
-
-def _having(part: Any, role: str, methods: tuple[str, ...], example: str) -> Any:
-    """The part, if it is an instance that has the methods of its role."""
-    if isinstance(part, type):
-        raise TypeError(f"{role} is the class {part.__name__}; pass an instance such as {example}")
-    for method in methods:
-        if not callable(getattr(part, method, None)):
-            raise TypeError(f"{role} is {part!r}, which has no method {method}; pass a record such as {example}")
-    if not is_record(part):
-        kind = "loss" if role == "loss" else "law"
-        raise TypeError(f"{role} is {part!r}, whose class was not made with @owo.{kind}; decorate the class with it")
-    return part
-
-
-def _vector(values: ArrayLike, name: str) -> Array:
-    vector = np.array(values, dtype=np.float64)
-    if vector.ndim != 1 or not len(vector) or not np.isfinite(vector).all():
-        raise ValueError(f"{name} has shape {vector.shape} or entries that are not finite; pass a finite vector (d,)")
-    return vector
 
 
 def _aligned_copy(vector: Array) -> Array:

@@ -7,7 +7,6 @@ is a duality gap, which holds whatever the solver did; an optimum that misses it
 from __future__ import annotations
 
 import math
-import numbers
 import warnings
 from collections.abc import Hashable
 from typing import Any, NamedTuple
@@ -16,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from owo import ascent
-from owo._record import is_record
 from owo.ascent import GAP, LOSS, MOVED, STEPS, SWEEPS, VALUE, Data, Goal
-from owo.kernels import first_refused
+from owo.curvature import curvature
+from owo.doors import as_block, as_loss, as_vector, positive, refuse_labels, whole
 from owo.rotation import restore, rotate
 from owo.streams.block import Block
 from owo.streams.points import as_points
@@ -94,12 +93,15 @@ def task_optimum(
     strength : lambda > 0, in units of loss over |w|^2
     bias : theta (d,); default 0
     tolerance : the gap asked for, relative to ``1 + |value|``
-    max_sweeps, max_steps : limits on the work
+    max_sweeps, max_steps : limits on the work, whole numbers of at least 0
 
     Raises
     ------
-    TypeError, ValueError
-        Points, labels, bias, strength or tolerance that are not finite numbers of the right shape and range.
+    TypeError
+        ``loss`` is no loss; points, labels or bias are not real numbers.
+    ValueError
+        Shapes that do not fit, NaN or infinity; labels that the loss does not take; strength, tolerance or a limit
+        out of range.
 
     Warns
     -----
@@ -115,7 +117,7 @@ def task_optimum(
     """
     X, y = as_points(X, y)
     tasks = Tasks(loss, X, y, np.array([0, len(y)], dtype=np.int64), ("the task",), strength)
-    tasks.solve(vector(bias, tasks.d), _goals(tolerance, max_sweeps, max_steps))
+    tasks.solve(bias_or_zeros(bias, tasks.d), _goals(tolerance, max_sweeps, max_steps))
     found = tasks.optima(tolerance)
     _warn(found, tolerance, max_steps)
     return Optimum(
@@ -138,6 +140,16 @@ def optima(
 
     The rows of a task need not stand together. Arguments and errors as there; T tasks, n points in all.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As ``task_optimum``; ``block`` is not an ``owo.Block``.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Some optima are not certified.
+
     Examples
     --------
     >>> import owo
@@ -147,7 +159,7 @@ def optima(
     {'a': 0.0, 'b': 1.0}
     """
     tasks = Tasks.of(loss, block, strength)
-    tasks.solve(vector(bias, tasks.d), _goals(tolerance, max_sweeps, max_steps))
+    tasks.solve(bias_or_zeros(bias, tasks.d), _goals(tolerance, max_sweeps, max_steps))
     found = tasks.optima(tolerance)
     _warn(found, tolerance, max_steps)
     return found
@@ -162,8 +174,8 @@ class Tasks:
     def __init__(
         self, loss: Any, X: Array, y: Array, offsets: NDArray[np.int64], keys: tuple[Hashable, ...], strength: float
     ) -> None:
-        self.loss, self.keys, self.strength = loss, keys, positive(strength, "strength")
-        _refuse(loss, y)
+        self.loss, self.keys, self.strength = as_loss(loss), keys, positive(strength, "strength")
+        refuse_labels(loss, y)
         self.n, self.d = X.shape
         lengths = np.diff(offsets)
         k = min(self.d, int(lengths.max()))
@@ -180,9 +192,7 @@ class Tasks:
     @classmethod
     def of(cls, loss: Any, block: Block, strength: float) -> Tasks:
         """Those of a block, in the order of its keys."""
-        if not isinstance(block, Block):
-            raise TypeError(f"block is a {type(block).__name__}; needed an owo.Block: see owo.streams.from_arrays")
-        together = block.grouped()
+        together = as_block(block).grouped()
         offsets = np.concatenate(([0], np.cumsum(together.lengths, dtype=np.int64)))
         return cls(loss, together.X, together.y, offsets, together.keys, strength)
 
@@ -212,7 +222,7 @@ class Tasks:
         """A generalised Hessian of ``sum_t L_t``, (d, d)."""
         longest = int(np.diff(self.data.offsets).max())
         factor, root = np.empty((longest, longest)), np.empty_like(self.data.X)
-        ascent.curvature(self.loss, self.data, self.strength, self.shifts, factor, root)
+        curvature(self.loss, self.data, self.strength, self.shifts, factor, root)
         return root.T @ root
 
     def optima(self, tolerance: float) -> Optima:
@@ -227,36 +237,15 @@ class Tasks:
         return Optima(self.keys, weights, slopes, values, gaps, certified, losses, pulls, sweeps, steps)
 
 
-# ----------------------------------------------------------------------------------------------------- at the door
-
-
-def _refuse(loss: Any, y: Array) -> None:
-    if not is_record(loss) or not hasattr(loss, "conjugate"):
-        raise TypeError(f"loss is {loss!r}; needed an instance of a class made with @owo.loss, such as owo.Absolute()")
-    row = first_refused(loss, y)
-    if row >= 0:
-        wanted = getattr(loss, "labels", "finite numbers")
-        raise ValueError(f"label {y[row]} is not one that {type(loss).__name__} takes; needed {wanted}. Recode y")
-
-
-def vector(bias: ArrayLike | None, d: int) -> Array:
-    """A bias (d,) from outside, checked; 0 for None."""
-    found = np.zeros(d) if bias is None else np.array(bias, dtype=np.float64)
-    if found.shape != (d,) or not np.isfinite(found).all():
-        raise ValueError(f"bias has shape {found.shape} or entries that are not finite; needed a finite vector {(d,)}")
-    return found
-
-
-def positive(value: float, name: str) -> float:
-    """A number above 0 from outside, checked."""
-    if not (isinstance(value, numbers.Real) and 0.0 < value < math.inf):
-        raise ValueError(f"{name} is {value!r}; needed a finite number above 0")
-    return float(value)
+def bias_or_zeros(bias: ArrayLike | None, d: int) -> Array:
+    """A bias (d,) from outside; 0 for None."""
+    return np.zeros(d) if bias is None else as_vector(bias, "bias", d)
 
 
 def _goals(tolerance: float, max_sweeps: int, max_steps: int) -> tuple[Goal, Goal]:
     tolerance = positive(tolerance, "tolerance")
-    return Goal(tolerance, math.inf, int(max_sweeps)), Goal(tolerance, math.inf, int(max_steps))
+    sweeps, steps = whole(max_sweeps, "max_sweeps"), whole(max_steps, "max_steps")
+    return Goal(tolerance, math.inf, sweeps), Goal(tolerance, math.inf, steps)
 
 
 def _warn(found: Optima, tolerance: float, max_steps: int) -> None:

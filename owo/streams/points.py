@@ -92,7 +92,7 @@ def real(values: Any, name: str) -> NDArray[Any]:
 def _example(array: NDArray[Any]) -> str:
     if array.dtype.kind not in "OSU" or not array.size:
         return ""
-    value = array.ravel()[0]
+    (value,) = array.ravel()[:1].tolist()
     return f" (the first entry is {value!r})"
 
 
