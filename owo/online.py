@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from owo import kernels
+from owo._record import as_state
 from owo.doors import as_law, as_loss, as_vector, refuse_labels, whole
 from owo.laws import CoinBetting, acts_across
 from owo.ledger import Ledger
@@ -141,7 +142,7 @@ class OnlineWithinOnline:
 
     @staticmethod
     def _reach(law: Any, row: Array) -> float:
-        state = tuple(row[: len(law.start())].tolist())
+        state = as_state(law.start(), row)
         return float(law.scale(state) * law.shrink(state))
 
     # ------------------------------------------------------------------------------------------------- streaming

@@ -212,7 +212,18 @@ class Tasks:
 
     def gap(self) -> float:
         """How far ``value`` is above what it should be, at most."""
-        return float(np.maximum(self.results[:, GAP], 0.0).sum())
+        return float(self.gaps().sum())
+
+    def gaps(self) -> Array:
+        """How far each task is above its optimum at most, (T,): the duality gaps, and what rounding may hide in them.
+
+        A prediction is known to about a unit in the last place of ``|x| (|bias| + |v|)``, however small it is itself.
+        """
+        slopes, lengths = np.abs(self.data.points[:, ascent.SLOPE]), np.sqrt(self.data.points[:, ascent.SQUARE])
+        reach = float(np.linalg.norm(self.bias)) + np.linalg.norm(self.shifts, axis=1)
+        met = np.add.reduceat(slopes * lengths, self.data.offsets[:-1]) * reach
+        known: Array = np.maximum(self.results[:, GAP], 0.0) + ascent.ROUNDING * (met + self.results[:, LOSS])
+        return known
 
     def gradient(self) -> Array:
         """``sum_t q_t``."""
@@ -230,8 +241,8 @@ class Tasks:
         slopes = self.data.points[:, ascent.SLOPE].copy()
         weights, pulls = np.empty((2, len(self.keys), self.d))
         restore(self.data.X, self.data.rows, self.data.offsets, slopes, self.bias, self.shifts, weights, pulls)
-        values, losses, gaps = self.results[:, [VALUE, LOSS, GAP]].T.copy()
-        gaps = np.maximum(gaps, 0.0)  # below 0 by rounding only
+        values, losses = self.results[:, [VALUE, LOSS]].T.copy()
+        gaps = self.gaps()
         certified = np.isfinite(values) & (gaps <= tolerance * (1.0 + np.abs(values)))
         sweeps, steps = self.results[:, [SWEEPS, STEPS]].T.astype(np.int64)
         return Optima(self.keys, weights, slopes, values, gaps, certified, losses, pulls, sweeps, steps)

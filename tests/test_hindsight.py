@@ -443,3 +443,14 @@ def test_a_reference_is_optimal_or_an_error():
     ):
         warnings.simplefilter("ignore")
         reference.task_optimum(owo.Logistic(), X, Y, 1e-3, options={"max_iter": 2})
+
+
+def test_a_gap_that_rounding_hides_is_told():
+    """A bias of 1e10 that cancels in every prediction: no float64 solution can be certified to 1e-8 there."""
+    rng = np.random.default_rng(0)
+    bias = np.array([1e10, 1e10, -1e10])
+    X = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]) + 1e-3 * rng.normal(size=(2, 3))
+    y = X @ bias + rng.normal(size=2)
+    with pytest.warns(owo.hindsight.ConvergenceWarning, match="not certified"):
+        found = owo.hindsight.task_optimum(owo.Absolute(), X, y, 0.01, bias)
+    assert not found.certified and found.gap > 1e-7

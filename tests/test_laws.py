@@ -258,7 +258,7 @@ def test_bad_parameters_are_refused(make, message):
 
 @pytest.mark.parametrize("other", ["law", owo.DualAveraging, owo.Absolute()], ids=str)
 def test_a_ball_is_of_a_law(other):
-    with pytest.raises((TypeError, ValueError), match=r"law(=| is )('law'|<class|the class DualAv|Absolute\(\))"):
+    with pytest.raises(TypeError, match=r"^Ball.s law is (.law.|the class DualAveraging|Absolute\(\))"):
         owo.Ball(other, 1.0)
 
 

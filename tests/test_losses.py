@@ -350,3 +350,24 @@ def test_an_edition_follows_the_calls_of_a_kernel():
         return edition(lambda x: between(x))
 
     assert editions(2.0) == editions(2.0) != editions(3.0)
+
+
+@pytest.mark.parametrize("step", [10.0, 1e5, 1e45, 1e90, 1e300])
+@pytest.mark.parametrize("m", [-1e6, -3.0, 0.0, 2.0, 300.0])
+def test_the_prox_of_the_logistic_loss_solves_its_equation_at_any_step(m, step):
+    """ln(u - m) + ln(1 + e^u) = ln(step), or u = m as far as numbers tell."""
+    u = owo.Logistic().prox(m, 1.0, step)
+    if u > m:
+        excess = math.log(u - m) + np.logaddexp(0.0, u) - math.log(step)
+        # one unit in the last place of u, or of m where u comes from a difference with it
+        assert abs(excess) <= 1e-15 * (1.0 + (abs(u) + abs(m)) * (1.0 / (u - m) + 1.0))
+    else:
+        assert step * math.exp(-m) <= 1e-15 * abs(m)
+
+
+def test_a_certificate_of_implicit_steps_holds_at_enormous_steps():
+    learner = owo.OnlineWithinOnline(owo.Logistic(), owo.Implicit(1.0), owo.Frozen(), "task")
+    for size in (1e20, 1e43, 1e45, 1e60):
+        ledger = learner.run([([[size]], [1.0])])
+        here = [math.log(2.0)] * len(ledger)
+        ledger.check(owo.hindsight.Comparator("zero", np.zeros(1), np.zeros((1, 1)), np.array(here)))

@@ -350,6 +350,12 @@ def test_masked_numbers_are_no_numbers():
     assert learner.d is None
 
 
+@pytest.mark.parametrize("key", [float("nan"), np.float64("nan"), np.datetime64("NaT")], ids=repr)
+def test_a_key_that_does_not_equal_itself_is_refused(key):
+    with pytest.raises(ValueError, match="does not equal itself"):
+        make().learn_one([1.0], 1.0, key)
+
+
 def test_there_is_no_ledger_before_there_are_data():
     with pytest.raises(ValueError, match="the ledger has no dimension before any data"):
         make().ledger  # noqa: B018

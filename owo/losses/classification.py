@@ -109,8 +109,7 @@ class Logistic(NamedTuple):
         return 1.0
 
     def value(self, p: float, y: float) -> float:
-        m = y * p
-        return max(-m, 0.0) + math.log1p(math.exp(-abs(m)))
+        return _softplus(-y * p)
 
     def subgradient(self, p: float, y: float) -> float:
         return -y * _sigmoid(-y * p)
@@ -146,23 +145,36 @@ def _entropy(a: float) -> float:
 
 
 @helper
+def _softplus(m: float) -> float:
+    """``ln(1 + exp(m))`` without overflow."""
+    return max(m, 0.0) + math.log1p(math.exp(-abs(m)))
+
+
+@helper
 def _logistic_prox(m: float, step: float) -> float:
     """The root u of ``u - m = step / (1 + exp(u))``: Newton kept inside a bracket.
 
     The bracket follows from ``1/2 <= sigmoid(-u)`` for u <= 0 and ``ln(1 + step) >= step / (2 + step)``; it is at
-    most 710 wide where the equation is curved, so halving alone would end too.
+    most 710 wide where the equation is curved. Where the step is large and the root far above m, Newton would move by
+    about 1 a time; there it solves the logarithm of the equation, ``ln(u - m) + ln(1 + exp(u)) = ln(step)``.
     """
     low = max(m, min(0.0, m + 0.5 * step))
     high = min(m + step, max(m, 0.0) + math.log1p(step))
-    u = low
+    far = step > 8.0 and m < math.log(step)
+    u = high if far else low
     for _ in range(100):
-        slope = _sigmoid(-u)
-        excess = (u - m) - step * slope
+        if far:
+            excess = math.log(u - m) + _softplus(u) - math.log(step)
+            rise = 1.0 / (u - m) + _sigmoid(u)
+        else:
+            slope = _sigmoid(-u)
+            excess = (u - m) - step * slope
+            rise = 1.0 + step * slope * (1.0 - slope)
         if excess > 0.0:
             high = u
         else:
             low = u
-        new = u - excess / (1.0 + step * slope * (1.0 - slope))
+        new = u - excess / rise
         if not low < new < high:
             new = 0.5 * (low + high)
         if new == u or abs(new - u) <= 1e-16 * abs(u):

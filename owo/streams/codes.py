@@ -116,9 +116,11 @@ def distinct(keys: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
 
 
 def require_hashable(key: Hashable) -> None:
-    """Raise the ``TypeError`` of a key that is not."""
+    """Raise the ``TypeError`` of a key that is not, and the ``ValueError`` of one that does not equal itself."""
     try:
         hash(key)
+        if key != key:
+            raise ValueError(f"task key {key!r} does not equal itself, so it could never be found again; use another")
     except TypeError:
         raise TypeError(
             f"task key {key!r} is a {type(key).__name__}, which cannot be hashed; use a str, int or tuple"

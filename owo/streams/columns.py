@@ -132,6 +132,9 @@ def _present(column: Any, name: Any, ids: NDArray[Any] | None) -> NDArray[Any]:
                     "fill or drop them before streaming"
                 )
             break
+    if np.ma.is_masked(column):
+        row = int(np.argmax(np.ma.getmaskarray(column)))
+        raise ValueError(f"column {name!r} is masked at row {row}{_of(ids, row)}: fill or drop such rows")
     if isinstance(column, (list, tuple)) and ids is None:
         return np.fromiter(column, dtype=object)
     return np.asarray(column)
