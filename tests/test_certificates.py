@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import owo
+from owo import kernels
 from owo.hindsight import Comparator
 
 RUNS = 20
@@ -109,7 +110,7 @@ def test_a_broken_run_is_caught():
     ledger.check(comparator)  # losses 1 + 2 against 1 + 1: regret 1 a task, certificate 1 a task
     assert np.allclose(ledger.regret(comparator), [1, 2, 3])
     assert np.allclose(ledger.certificate(comparator).total, [1, 2, 3])
-    ledger._accounts._room[:, 2] *= 0.99
+    ledger.tables["accounts"]._room[:, kernels.SLACK] *= 0.99
     with pytest.raises(owo.CertificateViolation, match="after task 1 of 3"):
         ledger.check(comparator)
 
