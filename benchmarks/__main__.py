@@ -96,7 +96,22 @@ def contenders(block: Block, compiled: Any | None) -> dict[str, tuple[int, Calla
         for array in (across.total, across.play, across.state, across.account):
             array[:] = 0.0
         kernels.run(
-            learner.loss, *laws, False, False, X, y, block.task, block.ends, slots, across, within, clock, written, 0
+            learner.loss,
+            *laws,
+            learner.geometry,
+            False,
+            False,
+            X,
+            X,
+            y,
+            block.task,
+            block.ends,
+            slots,
+            across,
+            within,
+            clock,
+            written,
+            0,
         )
         return written.tasks[:, 0]
 

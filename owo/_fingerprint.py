@@ -22,7 +22,7 @@ import numpy as np
 STRICT = os.environ.get("OWO_STRICT", "") not in ("", "0")
 """With ``OWO_STRICT=1`` dot products are summed in plain order: slower, the same bits on every machine."""
 
-_PYTHON_ONLY = {"check", "bound", "expression"}
+_PYTHON_ONLY = {"check", "bound", "expression", "begun", "stage", "distances"}
 
 
 def compiled_methods(cls: type) -> dict[str, types.FunctionType]:

@@ -80,6 +80,11 @@ def as_law(value: Any, role: str) -> Any:
     return _part(value, role, "law", (*LAW, "shrink"), "owo.GrowingFTRL(1.0)")
 
 
+def as_geometry(value: Any) -> Any:
+    """An instance of a class made with ``@owo.geometry.geometry``, or ``TypeError``."""
+    return _part(value, "geometry", "geometry", ("begun", "stage", "learns"), "owo.geometry.Scalar()")
+
+
 def _part(value: Any, role: str, kind: str, methods: tuple[str, ...], example: str) -> Any:
     """The last of the methods is one that the decorator fills in."""
     if isinstance(value, type):

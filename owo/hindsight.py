@@ -83,6 +83,8 @@ class Comparator(NamedTuple):
     """(T,): the loss of ``u_t`` on task t, summed over its points, without regulariser"""
     keys: tuple[Hashable, ...] = ()
     """of the tasks"""
+    metric: Any = None
+    """M', where the run learned a metric; by default nearly the one of least certificate"""
 
 
 # --------------------------------------------------------------------------------------------------- the best bias

@@ -90,17 +90,18 @@ def reach(law, state):
 
 
 @part
-def settle(law, state, account, along, norm2, slack):
+def settle(law, state, account, along, norm2, slack, length2):
     """One gradient seen by a law: the part of it that is kept, the next state, the next account.
 
-    ``along = <g, G>`` and ``norm2 = |g|^2``; ``slack`` is what the round adds to the certificate.
+    ``along = <g, M G>``, ``norm2 = |g|_M^2`` and ``length2 = |g|^2``; ``slack`` is what the round adds to the
+    certificate.
     """
     kept = law.clip(state, norm2)
     rounds, _, slacks, margin, pull, excess, squares = account
     margin -= reach(law, state) * along
     if kept < 1.0:
         excess += (1.0 - kept) * math.sqrt(norm2)
-    account = (rounds + 1.0, law.scale(state), slacks + slack, margin, pull, excess, squares + norm2)
+    account = (rounds + 1.0, law.scale(state), slacks + slack, margin, pull, excess, squares + length2)
     return kept, law.observe(state, along, norm2), account
 
 
@@ -115,8 +116,8 @@ def with_pull(account, norm2):
 def suffer(loss, law, state, base, along, x2, y):
     """Predict, suffer and take the slope: a round in scalars.
 
-    ``base = <x, centre>``, ``along = <x, q>``, ``x2 = |x|^2``. Returns the prediction, the loss, the slope s, the
-    gradient's ``|g|^2`` and what the round adds to the certificate.
+    ``base = <x, centre>``, ``along = <x, M q>``, ``x2 = |x|_M^2``. Returns the prediction, the loss, the slope s, the
+    gradient's ``|g|_M^2`` and what the round adds to the certificate.
     """
     scale = reach(law, state)
     p = base - scale * along
@@ -153,6 +154,8 @@ class Across(NamedTuple):
     ends: zeros, and the sum of ``<g_i, theta_i - theta_end>`` so far"""
     state: Any
     account: Any
+    metric: Any
+    """what the geometry keeps: see ``geometry.Metric``"""
 
 
 class Within(NamedTuple):
@@ -167,6 +170,10 @@ class Within(NamedTuple):
     tasks: Any
     """loss so far and what its sum lost by rounding; ``sum <g, theta>``, or ``sum <g, theta - centre>`` where the bias
     moves after every point; how many tasks had ended before this one began"""
+    metrics: Any
+    """M of each, as it was when the task began"""
+    hints: Any
+    """what the geometry will learn from each"""
 
 
 class Written(NamedTuple):
@@ -178,21 +185,48 @@ class Written(NamedTuple):
     tasks: Any
     tallies: Any
     path: Any
+    """the bias, and the metric beside it"""
+    moves: Any
+    """of the geometry, where it learns: a row a task that ended"""
+    stages: Any
+    """and a row every ``pace`` tasks, and after the last"""
+    slopes: Any
+    """and, where it asks for them, a row a point: ``s`` and ``c``"""
 
 
-def room(points: int, tasks: int, rows_of_path: int, d: int) -> Written:
-    """Arrays for a run to write to, not yet filled."""
+def room(points: int, tasks: int, rows_of_path: int, d: int, width: int = 0, stage: int = 0) -> Written:
+    """Arrays for a run to write to, not yet filled; ``width`` of a metric that is learned, ``stage`` of its stages."""
     (losses, predictions), (accounts, tallies) = np.empty((2, points)), np.empty((2, tasks, len(ACCOUNT)))
-    ended, path = np.empty((tasks, PENDING + 1)), np.empty((rows_of_path, d))
-    return Written(losses, predictions, accounts, ended, tallies, path)
+    ended, path = np.empty((tasks, PENDING + 1)), np.empty((rows_of_path, d + width))
+    moves, stages = np.empty((tasks if stage else 0, 2)), np.empty((stages_of(tasks, stage), stage))
+    return Written(losses, predictions, accounts, ended, tallies, path, moves, stages, np.empty((0, 3)))
+
+
+def cut(written: Written, points: slice, tasks: slice, rows_of_path: slice, slopes: Any) -> Written:
+    """The part of what a run writes down that belongs to some of its points."""
+    losses, predictions, accounts, ended, tallies, path, moves, stages, _ = written
+    return Written(
+        losses[points], predictions[points], accounts[tasks], ended[tasks], tallies[tasks], path[rows_of_path],
+        moves[tasks], stages, slopes,
+    )  # fmt: skip
+
+
+def stages_of(tasks: int, stage: int) -> int:
+    """How many stages of a metric are written down, so that they have no more than about ``NUMBERS`` numbers."""
+    pace = -(-tasks * stage // NUMBERS)
+    return -(-tasks // pace) if pace else 0
+
+
+NUMBERS = 2**18
+"""Numbers that the stages of one run may have, at most about."""
 
 
 @part
 def hand_over(outer, meta, tally, earned, overlaps, q, along, norm2, across):
     """The learner across tasks sees the gradient q of a task that ended, and moves the bias; ``q`` is cleared."""
-    centre, G, theta, pending, _, _ = across
+    centre, G, theta, pending, _, _, _ = across
     late = earned - dot(q, theta) if overlaps else 0.0
-    kept, meta, tally = settle(outer, meta, tally, along, norm2, outer.slack(meta, norm2))
+    kept, meta, tally = settle(outer, meta, tally, along, norm2, outer.slack(meta, norm2), norm2)
     if overlaps:
         meta = outer.late(meta, kept * late)
         pending[q.shape[0]] += late
@@ -203,7 +237,7 @@ def hand_over(outer, meta, tally, earned, overlaps, q, along, norm2, across):
 @part
 def let_go(tally, earned, last, q, across):
     """A task ended whose gradients the bias has learned from one by one; ``q`` is cleared."""
-    _, G, _, pending, _, _ = across
+    _, G, _, pending, _, _, _ = across
     if last:
         clear(pending)
     else:
@@ -215,7 +249,7 @@ def let_go(tally, earned, last, q, across):
 
 
 @part
-def end(outer, every_point, meta, tally, account, task, q, lost, across, clock):
+def end(outer, geometry, every_point, meta, tally, account, task, q, lost, own, hints, across, clock):
     """End a task: its gradients go to the learner across tasks, its sums are cleared.
 
     Returns the outer state and account, the task's account, and the other numbers that are written down of it.
@@ -226,7 +260,8 @@ def end(outer, every_point, meta, tally, account, task, q, lost, across, clock):
     clock[OPEN] -= 1
     G = across.total
     _, along, norm2 = dots(q, G, G)
-    account = with_pull(account, norm2)
+    account = with_pull(account, geometry.square(q, own, norm2))
+    geometry.move(account, own, hints, overlaps, across.metric)
     if account[EXCESS] > 0.0:
         add(1.0, lost, q)
         clear(lost)
@@ -245,8 +280,9 @@ def sound(account):
 
 
 @part
-def write(account, numbers, tally, written, row):
+def write(account, numbers, tally, geometry, metric, written, row):
     """A row of the ledger."""
+    geometry.write(metric, written.moves, written.stages, row, written.tasks.shape[0])
     keep(account, written.accounts[row])
     keep(numbers, written.tasks[row])
     keep(tally, written.tallies[row])
@@ -260,15 +296,18 @@ def finite(outer, meta, account, numbers, tally):
 
 
 @lean_kernel
-def run(loss, inner, outer, every_point, mixed, X, y, task, ends, slots, across, within, clock, written, stride):
+def run(
+    loss, inner, outer, geometry, every_point, mixed, X, Z, y, task, ends, slots, across, within, clock, written, stride
+):
     """Stream all points in order; return how many were taken: all of them, or those before one that overflowed.
 
     Row r belongs to the task in slot ``slots[task[r]]``, which ends after it if ``ends[r]``. The learner
     across tasks is updated after ``every_point``, or else when a task ends. Without ``mixed`` no task is open while
-    another one ends. ``across``, ``within`` and ``clock`` are updated in place.
+    another one ends. ``Z`` holds ``M x`` for the geometries that ask for
+    it, else it is ``X``. ``across``, ``within`` and ``clock`` are updated in place.
     """
-    centre, G, theta, pending, meta_row, tally_row = across
-    sums, lost, states, accounts, tasks = within
+    centre, G, theta, pending, meta_row, tally_row, metric = across
+    sums, lost, states, accounts, tasks, metrics, hints = within
     meta = as_state(outer.start(), meta_row)
     tally = as_state(ACCOUNT, tally_row)
     n, d = X.shape
@@ -278,7 +317,7 @@ def run(loss, inner, outer, every_point, mixed, X, y, task, ends, slots, across,
     while r < n:
         # Rows that share a slot and follow one another are streamed with its scalars in registers.
         j = slots[task[r]]
-        q = sums[j]
+        q, own = sums[j], metrics[j]
         state = as_state(inner.start(), states[j])
         account = as_state(ACCOUNT, accounts[j])
         total, carry, earned, opened = as_state(TASK, tasks[j])
@@ -287,9 +326,10 @@ def run(loss, inner, outer, every_point, mixed, X, y, task, ends, slots, across,
             if account[ROUNDS] == 0.0:
                 opened = float(clock[ENDED])
                 clock[OPEN] += 1
+                geometry.begin(metric, own)
             prefetch(X, min(r + ahead, n - 1))
             x = X[r]
-            base, along, x2 = dots(x, theta, q)
+            base, along, x2, length2 = geometry.look(x, Z[r], theta, q, own)
             pull = moved = 0.0
             if every_point:
                 pull = dot(x, G)
@@ -299,12 +339,16 @@ def run(loss, inner, outer, every_point, mixed, X, y, task, ends, slots, across,
                 written.losses[r] = value
                 written.predictions[r] = p
             total, carry = compensated(total, carry, value)
-            kept, state, account = settle(inner, state, account, s * along, norm2, slack)
+            half = slack / x2 if x2 > 0.0 else 0.0
+            scale = reach(inner, state)
+            kept, state, account = settle(inner, state, account, s * along, norm2, slack, s * s * length2)
+            geometry.note(x, q, own, kept * s, scale, half, hints[j], written.slopes, r)
             add(kept * s, x, q)
             if kept < 1.0 and (mixed or not every_point):
                 add((1.0 - kept) * s, x, lost[j])
             if every_point:
-                kept, meta, tally = settle(outer, meta, tally, s * pull, norm2, outer.slack(meta, norm2))
+                norm2 = s * s * length2
+                kept, meta, tally = settle(outer, meta, tally, s * pull, norm2, outer.slack(meta, norm2), norm2)
                 add(kept * s, x, G)
                 if mixed:
                     add(s, x, pending)
@@ -317,14 +361,15 @@ def run(loss, inner, outer, every_point, mixed, X, y, task, ends, slots, across,
             if ends[r]:
                 ended = (total, carry, earned, opened)
                 meta, tally, account, numbers = end(
-                    outer, every_point, meta, tally, account, ended, q, lost[j], across, clock
+                    outer, geometry, every_point, meta, tally, account, ended, q, lost[j], own, hints[j], across, clock
                 )
-                if not finite(outer, meta, account, numbers, tally):
+                if not (finite(outer, meta, account, numbers, tally) and geometry.sound(metric)):
                     return r
-                write(account, numbers, tally, written, row)
+                write(account, numbers, tally, geometry, metric, written, row)
                 row += 1
                 if stride > 0 and clock[ENDED] % stride == 0:
-                    place(centre, reach(outer, meta), G, written.path[at])
+                    place(centre, reach(outer, meta), G, written.path[at, :d])
+                    geometry.trace(metric, written.path[at, d:])
                     at += 1
                 state, account = inner.start(), ACCOUNT
                 total, carry, earned, opened = TASK
@@ -340,16 +385,17 @@ def run(loss, inner, outer, every_point, mixed, X, y, task, ends, slots, across,
 
 
 @lean_kernel
-def end_one(inner, outer, every_point, j, across, within, clock, written):
+def end_one(inner, outer, geometry, every_point, j, across, within, clock, written):
     """End the open task in slot j between points, as in ``run``; False if a number overflowed."""
-    sums, lost, states, accounts, tasks = within
+    sums, lost, states, accounts, tasks, metrics, hints = within
     meta, tally, account, numbers = end(
-        outer, every_point, as_state(outer.start(), across.state), as_state(ACCOUNT, across.account),
-        as_state(ACCOUNT, accounts[j]), as_state(TASK, tasks[j]), sums[j], lost[j], across, clock,
+        outer, geometry, every_point, as_state(outer.start(), across.state), as_state(ACCOUNT, across.account),
+        as_state(ACCOUNT, accounts[j]), as_state(TASK, tasks[j]), sums[j], lost[j], metrics[j], hints[j], across,
+        clock,
     )  # fmt: skip
-    if not finite(outer, meta, account, numbers, tally):
+    if not (finite(outer, meta, account, numbers, tally) and geometry.sound(across.metric)):
         return False
-    write(account, numbers, tally, written, 0)
+    write(account, numbers, tally, geometry, across.metric, written, 0)
     keep(inner.start(), states[j])
     keep(ACCOUNT, accounts[j])
     keep(TASK, tasks[j])

@@ -40,7 +40,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from owo._record import Class, record, require
+from owo._record import Class, is_record, record, require
 from owo.doors import LAW, as_law
 
 State = tuple[float, ...]
@@ -62,7 +62,7 @@ class Account(NamedTuple):
     excess: Any
     """``sum_t |g_t - clipped g_t|_M``"""
     squares: Any
-    """``sum_t |g_t|_M^2``"""
+    """``sum_t |g_t|^2``"""
 
 
 def law(cls: Class) -> Class:
@@ -126,6 +126,13 @@ _DEFAULTS = {
 def acts_across(learner: Any) -> bool:
     """Whether a law can move the meta-parameter: not if its gradients depend on the loss, as in ``Implicit``."""
     return getattr(type(learner), "slope", None) is _slope
+
+
+def keeps_to_potential(learner: Any) -> bool:
+    """Whether a law's certificate is (L) as it stands, for explicit subgradients: then it also holds for M learned."""
+    kind = type(learner)
+    own = ("bound", "slope", "lag", "clip", "shrink")
+    return is_record(learner) and all(getattr(kind, name, None) is _DEFAULTS[name] for name in own)
 
 
 # ------------------------------------------------------------------------------------------------------- laws

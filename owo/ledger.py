@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owo import kernels, ledger_file
+from owo.geometry.identity import Identity, Spent, norm
+from owo.geometry.stages import Stages
 from owo.growing import Growing
 from owo.laws import Account
 
@@ -38,13 +40,15 @@ class Certificate(NamedTuple):
     """the distances ``|u_s - theta'|`` of the comparator's tasks from its bias"""
     across: Array
     """learning the bias: from the centre to ``theta'``"""
+    metric: Array
+    """learning M: from where it started to M'; 0 where the geometry is ``Identity``"""
     overlap: Array
     """tasks were open at the same time, so that the bias learned from gradients late, or early; 0 unless they were"""
 
     @property
     def total(self) -> Array:
         """The certificate: the sum of all terms."""
-        return self.within + self.spread + self.across + self.overlap
+        return self.within + self.spread + self.across + self.metric + self.overlap
 
 
 class CertificateViolation(AssertionError):
@@ -64,7 +68,13 @@ class Ledger:
     tables : the numbers themselves, rows a task; the properties below name them
     """
 
-    def __init__(self, inner: Any, outer: Any, update: str, centre: Array, description: str) -> None:
+    def __init__(
+        self, inner: Any, outer: Any, update: str, centre: Array, description: str, geometry: Any = None,
+        metric: Any = (),
+    ) -> None:  # fmt: skip
+        self.geometry: Any = Identity() if geometry is None else geometry
+        self.metric = np.array(metric, dtype=np.float64)
+        self.stages = Stages(self.geometry.stage(len(self.metric)))
         self.inner, self.outer, self.update, self.centre, self.description = inner, outer, update, centre, description
         self.points: list[dict[str, Any]] = []
         width = len(kernels.ACCOUNT)
@@ -72,8 +82,9 @@ class Ledger:
             "accounts": Growing(width),
             "tasks": Growing(kernels.PENDING + 1),
             "tallies": Growing(width),
-            "path": Growing(len(centre)),
+            "path": Growing(len(centre) + (len(self.metric) if self.geometry.learns else 0)),
             "path_tasks": Growing(1),
+            "moves": Growing(2),
         }
         self._keys: list[tuple[Sequence[Hashable], Any]] = []
 
@@ -84,7 +95,11 @@ class Ledger:
         """
         if len(codes):
             self._keys.append((keys, codes))
-        rows = (written.accounts, written.tasks, written.tallies, written.path, at)
+        if len(written.stages):
+            pace = -(-len(codes) // len(written.stages))
+            ended = np.minimum(np.arange(1, len(written.stages) + 1) * pace, len(codes))
+            self.stages.append(written.stages, len(self) + ended)
+        rows = (written.accounts, written.tasks, written.tallies, written.path, at, written.moves)
         for table, more in zip(self.tables.values(), rows, strict=True):
             table.append(more)
 
@@ -154,7 +169,13 @@ class Ledger:
     @property
     def path(self) -> Array:
         """The bias after the tasks numbered ``path_tasks``, (P, d)."""
-        return self.tables["path"].filled
+        return self.tables["path"].filled[:, : len(self.centre)]
+
+    @property
+    def metric_path(self) -> Array:
+        """M after the tasks numbered ``path_tasks``, (P, K) or (P, d, d); (P, 0) where it is not learned."""
+        d, path = len(self.centre), self.tables["path"].filled[:, len(self.centre) :]
+        return path.reshape(-1, d, d) if path.shape[1] == d * d > 1 else path
 
     @property
     def path_tasks(self) -> Array:
@@ -186,15 +207,22 @@ class Ledger:
 
         ``comparator`` is a ``hindsight.Comparator``: any ``bias`` (d,) and ``weights`` (T, d) or (1, d) make one.
         """
-        bias, distance = self._apart(comparator)
-        at_bias = np.asarray(self.inner.bound(self.account, np.zeros(len(self))))
-        at_task = np.asarray(self.inner.bound(self.account, distance))
+        bias, apart = self._apart(comparator)
         moved = float(norm(bias - self.centre))
         across = np.asarray(self.outer.bound(self.tally, moved))
-        return Certificate(_running(at_bias), _running(at_task - at_bias), across, self.overlap + self.pending * moved)
+        overlap = self.overlap + self.pending * moved
+        if self.geometry.learns:
+            moves = self.tables["moves"].filled
+            spent = Spent(self.metric, self.stages, moves[:, 0], self._scales())
+            within, spread, metric = self.geometry.bound(spent, apart, getattr(comparator, "metric", None))
+            return Certificate(within, _running(spread), across, metric, overlap + moves[:, 1])
+        distance = self.geometry.distances(apart, self.metric)
+        at_bias = np.asarray(self.inner.bound(self.account, np.zeros(len(self))))
+        at_task = np.asarray(self.inner.bound(self.account, distance))
+        return Certificate(_running(at_bias), _running(at_task - at_bias), across, np.zeros(len(self)), overlap)
 
     def _apart(self, comparator: Any) -> tuple[Array, Array]:
-        """The comparator's bias (d,), and the distances (T,) of its tasks' weights from it, in this ledger's order."""
+        """The comparator's bias (d,), and its tasks' weights beyond that (T, d), in this ledger's order."""
         bias, weights = _positions(comparator)
         d = len(self.centre)
         if bias.shape != (d,) or weights.shape[1:] != (d,):
@@ -204,8 +232,14 @@ class Ledger:
             raise ValueError(
                 f"comparator has weights of {len(weights)} tasks; this ledger has {len(self)}: give each or one"
             )
-        distance = norm(weights - bias)
-        return bias, np.broadcast_to(distance, len(self)) if len(distance) == 1 else distance[order]
+        apart = weights - bias
+        return bias, np.broadcast_to(apart, (len(self), d)) if len(apart) == 1 else apart[order]
+
+    def _scales(self) -> Array:
+        """The scale that each task's certificate stands on, (T,): of its last play, or of the next if that was 0."""
+        scale, pull, slack = self.account.scale, self.account.pull, self.account.slack
+        seen = np.where(pull > 0.0, pull**2, 1.0)
+        return np.where(scale > 0.0, scale, np.where(pull > 0.0, 2.0 * slack / seen, np.inf))
 
     def check(self, comparator: Any) -> None:
         """Raise ``CertificateViolation`` if regret exceeds its certificate, beyond rounding, at any task boundary."""
@@ -297,13 +331,6 @@ class Ledger:
         Raises ``ValueError`` for a file that is damaged or is not a ledger.
         """
         return ledger_file.load(cls, path, inner, outer)
-
-
-def norm(vectors: Array) -> Any:
-    """Euclidean norms along the last axis; squares neither overflow nor vanish."""
-    largest = np.abs(vectors).max(axis=-1, initial=0.0)
-    scale = np.where(largest > 0.0, largest, 1.0)
-    return scale * np.linalg.norm(vectors / scale[..., None], axis=-1)
 
 
 def _positions(comparator: Any) -> tuple[Array, Array]:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from owo import kernels, laws
-from owo.doors import is_law_class
+from owo import geometry, kernels, laws
 
 if TYPE_CHECKING:
     from owo.ledger import Ledger
@@ -29,11 +28,13 @@ def save(ledger: Ledger, path: str | os.PathLike[str]) -> None:
         "inner": _described(ledger.inner),
         "outer": _described(ledger.outer),
         "update": ledger.update,
+        "geometry": _described(ledger.geometry),
         "description": ledger.description,
         "keys": [_written(key) for key in ledger.keys],
     }
     arrays: Arrays = {name: table.filled for name, table in ledger.tables.items()}
-    arrays |= {"header": np.array(json.dumps(header)), "centre": ledger.centre}
+    arrays |= {"header": np.array(json.dumps(header)), "centre": ledger.centre, "metric": ledger.metric}
+    arrays |= {"spent": ledger.stages.spent, "stages": ledger.stages.tasks}
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
@@ -59,16 +60,21 @@ def _of(kind: type[Ledger], header: dict[str, Any], arrays: Arrays, inner: Any, 
     inner = _revived(header["inner"]) if inner is None else inner
     outer = _revived(header["outer"]) if outer is None else outer
     for name, array in arrays.items():
-        if array.dtype != np.float64 or array.ndim != (1 if name == "centre" else 2):
+        if array.dtype != np.float64 or array.ndim != (1 if name in ("centre", "metric", "stages") else 2):
             raise ValueError(f"its {name} is an array of {array.dtype} with shape {array.shape}")
     keys = [_read(key) for key in header["keys"]]
-    ledger = kind(inner, outer, header["update"], arrays["centre"], str(header["description"]))
-    lengths = {len(keys), *(len(arrays[name]) for name in ("accounts", "tasks", "tallies"))}
+    ours, description = _revived(header["geometry"]), str(header["description"])
+    ledger = kind(inner, outer, header["update"], arrays["centre"], description, ours, arrays["metric"])
+    tables = ("accounts", "tasks", "tallies", *(("moves",) if ours.learns else ()))
+    lengths = {len(keys), *(len(arrays[name]) for name in tables)}
     if len(lengths) > 1 or len(arrays["path"]) != len(arrays["path_tasks"]):
         raise ValueError(f"it names {len(keys)} tasks, and has rows of {len(arrays['tasks'])}")
-    none = np.empty(0)
-    written = kernels.Written(none, none, *(arrays[name] for name in ("accounts", "tasks", "tallies", "path")))
+    none = np.empty((0, 0))
+    written = kernels.Written(
+        none, none, arrays["accounts"], arrays["tasks"], arrays["tallies"], arrays["path"], arrays["moves"], none, none
+    )
     ledger.append(keys, range(len(keys)), written, arrays["path_tasks"])
+    ledger.stages.append(arrays["spent"], arrays["stages"])
     return ledger
 
 
@@ -96,17 +102,24 @@ def _read(key: Any) -> Hashable:
     return key  # type: ignore[no-any-return]
 
 
-def _described(law: Any) -> dict[str, Any]:
+def _described(record: Any) -> dict[str, Any]:
     fields = {
         k: _described(v) if hasattr(v, "_asdict") else getattr(v, "item", lambda v=v: v)()
-        for k, v in law._asdict().items()
+        for k, v in record._asdict().items()
     }
-    return {"law": type(law).__name__, "ours": type(law) is getattr(laws, type(law).__name__, None), "fields": fields}
+    name = type(record).__name__
+    return {"law": name, "ours": type(record) is _ours(name), "fields": fields}
 
 
 def _revived(description: dict[str, Any]) -> Any:
-    kind: Any = getattr(laws, description["law"], None)
-    if not description["ours"] or not is_law_class(kind):
+    kind = _ours(description["law"])
+    if not description["ours"] or kind is None:
         raise ValueError(f"law {description['law']} is not one of owo's; pass it to Ledger.load as inner= or outer=")
     fields = {k: _revived(v) if isinstance(v, dict) else v for k, v in description["fields"].items()}
     return kind(**fields)
+
+
+def _ours(name: str) -> Any:
+    """The class of this name among the laws and geometries of owo."""
+    found = (getattr(module, name, None) for module in (laws, geometry))
+    return next((kind for kind in found if isinstance(kind, type) and hasattr(kind, "_fields")), None)

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from owo import kernels
 from owo._record import as_state
-from owo.doors import as_law, as_loss, as_vector, refuse_labels, whole
-from owo.laws import CoinBetting, acts_across
+from owo.doors import as_geometry, as_law, as_loss, as_vector, refuse_labels, whole
+from owo.geometry import Fixed, Identity
+from owo.laws import CoinBetting, Frozen, acts_across, keeps_to_potential
 from owo.ledger import Ledger
 from owo.slots import Rows, Slots, aligned
 from owo.streams import Block, Task, as_blocks
@@ -47,7 +48,10 @@ class OnlineWithinOnline:
     outer : the law across tasks; default ``CoinBetting()``; ``Frozen()`` is independent task learning
     update : ``"point"`` (default) or ``"task"``: when the bias moves. Where many tasks are open at once, as in a file
         sorted by date, ``"task"`` learns late, or with a large step astray: take ``"point"``
+    geometry : the metric M inside tasks, ``w = theta - c_i M q``: a record of ``owo.geometry`` that says how it is
+        learned; default ``Identity()``, that is M = I
     bias : array (d,), the centre of the outer law; default zeros
+    metric : where M starts: a number or, for ``Diagonal``, an array (d,); default 1
 
     Raises
     ------
@@ -74,7 +78,9 @@ class OnlineWithinOnline:
         outer: Any = None,
         update: Literal["task", "point"] = "point",
         *,
+        geometry: Any = None,
         bias: ArrayLike | None = None,
+        metric: ArrayLike | None = None,
     ) -> None:
         self.loss = as_loss(loss)
         self.inner = as_law(CoinBetting() if inner is None else inner, "inner")
@@ -85,12 +91,17 @@ class OnlineWithinOnline:
         if update not in ("task", "point"):
             raise ValueError(f"update is {update!r}; it must be 'task' (bias moves when a task ends) or 'point'")
         self.update = update
+        self.geometry, self._start = _geometry(geometry, self.inner), metric
         self.d: int | None = None
         if bias is not None:
             self._open(as_vector(bias, "bias"))
 
     def __repr__(self) -> str:
-        return f"OnlineWithinOnline({self.loss!r}, inner={self.inner!r}, outer={self.outer!r}, update={self.update!r})"
+        geometry = "" if isinstance(self.geometry, Identity) else f", geometry={self.geometry!r}"
+        return (
+            f"OnlineWithinOnline({self.loss!r}, inner={self.inner!r}, outer={self.outer!r}, "
+            f"update={self.update!r}{geometry})"
+        )
 
     def _open(self, centre: Array) -> None:
         """Set up all state, once the dimension is known."""
@@ -102,8 +113,11 @@ class OnlineWithinOnline:
         self._tally = np.zeros(len(kernels.ACCOUNT))
         self._pending = np.zeros(self.d + 1)
         self._clock = np.zeros(3, dtype=np.int64)
-        self._slots = Slots(self.d, self.inner)
-        self._ledger = Ledger(self.inner, self.outer, self.update, centre, repr(self))
+        self._seen, self._metric, self._map = self.geometry.begun(self.d, self._start)
+        initial = self._metric.initial if self._map is None else self._map.initial.ravel()
+        self._width, self._stage = len(initial) if self.geometry.learns else 0, self.geometry.stage(len(initial))
+        self._slots = Slots(self.d, self.inner, len(self._metric.play))
+        self._ledger = Ledger(self.inner, self.outer, self.update, centre, repr(self), self.geometry, initial)
 
     # ------------------------------------------------------------------------------------------------ the state
 
@@ -126,6 +140,15 @@ class OnlineWithinOnline:
         return self.centre - self._reach(self.outer, self._meta) * self._total
 
     @property
+    def metric(self) -> Array:
+        """M as a new task would use it: one number (1,), the diagonal (d,), or a matrix (d, d)."""
+        self._require_dimension("the metric")
+        if self._map is not None:
+            M: Array = self._map.play.copy()
+            return M
+        return self._metric.play.copy() if len(self._metric.play) else np.ones(1)
+
+    @property
     def open_tasks(self) -> list[Hashable]:
         """Keys of the tasks that have begun and not ended."""
         return [] if self.d is None else list(self._slots.keys)
@@ -137,7 +160,12 @@ class OnlineWithinOnline:
         if task is not None and task in self._slots.keys:
             j = self._slots.keys[task]
             slots = self._slots.arrays
-            w -= self._reach(self.inner, slots.states[j]) * slots.sums[j]
+            pull = slots.sums[j]
+            if self._map is not None:
+                pull = self._map.open[j].M @ pull
+            elif len(self._metric.play):
+                pull = slots.metrics[j] * pull
+            w -= self._reach(self.inner, slots.states[j]) * pull
         return w
 
     @staticmethod
@@ -162,7 +190,8 @@ class OnlineWithinOnline:
         stream : ``Block``, ``Task``, or an iterable of these or of pairs ``(X, y)``, each pair a task; tasks without
             a key are numbered on from those that ended before
         points : keep the loss, prediction and label of every point in ``ledger.points``
-        path_every : keep the bias in ``ledger.path`` after every so many tasks (0: never)
+        path_every : keep the bias in ``ledger.path``, and M in ``ledger.metric_path`` where it is learned, after every
+            so many tasks (0: never)
         progress : called after each block with the numbers of points and of tasks ended so far
 
         Returns
@@ -210,7 +239,7 @@ class OnlineWithinOnline:
             slot = self._slots.keys.get(task)
             taken = self._slots.take(1) if slot is None else []
             slots = np.array(taken if slot is None else [slot])
-            written = kernels.room(1, 0, 0, len(self.centre))
+            written = kernels.room(1, 0, 0, len(self.centre), self._width)
             self._stream(X, labels, _FIRST, _NO, slots, slots, taken, written, 0, True, lambda row: task)
             self._slots.keys[task] = int(slots[0])
         return float(written.predictions[0])
@@ -224,13 +253,13 @@ class OnlineWithinOnline:
         if self.d is None or task not in self._slots.keys:
             some = ", ".join(map(repr, self.open_tasks[:5])) or "none"
             raise KeyError(f"task {task!r} is not open, so it cannot end; open now: {some}")
-        written = kernels.room(0, 1, 0, self.d)
+        written = kernels.room(0, 1, 0, self.d, self._width, self._stage)
         j = self._slots.keys[task]
         with self._undoing(np.array([j]), []):
             if not kernels.end_one(
-                self.inner, self.outer, self.update == "point", j, self._across(), self._slots.arrays, self._clock,
-                written,
-            ):  # fmt: skip
+                self.inner, self.outer, self._seen, self.update == "point", j, self._across(), self._slots.arrays,
+                self._clock, written,
+            ) or not (self._map is None or self._map.end(j, written, 0, 1)):  # fmt: skip
                 raise FloatingPointError(
                     f"the sums of task {task!r} overflowed, so it stays open. Scale the features, or take smaller "
                     f"steps than {self.inner!r} and {self.outer!r}"
@@ -269,7 +298,11 @@ class OnlineWithinOnline:
         """
         rows, labels = as_points(X, y)
         bias = np.zeros(rows.shape[1]) if self.d is None else self.bias
-        alone = OnlineWithinOnline(self.loss, self.inner, self.outer, "task", bias=bias)
+        start = self._start if self.d is None else self.metric
+        geometry, metric = (self.geometry, None) if isinstance(self.geometry, Identity) else (Fixed(), start)
+        alone = OnlineWithinOnline(
+            self.loss, self.inner, self.outer, "task", geometry=geometry, bias=bias, metric=metric
+        )
         if not average:
             alone._learn(Block(rows, labels, np.zeros(len(rows), np.int64), np.zeros(len(rows), bool), ("new",)))
             return alone.weights("new")
@@ -290,7 +323,7 @@ class OnlineWithinOnline:
             ended = int(self._clock[kernels.ENDED])
             times = np.arange(ended // stride + 1, (ended + len(closing)) // stride + 1) * stride if stride else ()
             at = np.array(times, dtype=np.float64)
-            written = kernels.room(block.n if points else 0, len(closing), len(at), block.d)
+            written = kernels.room(block.n if points else 0, len(closing), len(at), block.d, self._width, self._stage)
             self._stream(
                 block.X, block.y, block.task, block.ends, slots, used, taken, written, stride,
                 bool(self._slots.keys) or not block.contiguous, lambda row: block.keys[block.task[row]],
@@ -305,10 +338,19 @@ class OnlineWithinOnline:
     ) -> None:  # fmt: skip
         """Run the kernel on checked points."""
         with self._undoing(used, taken):
-            done = kernels.run(
-                self.loss, self.inner, self.outer, self.update == "point", mixed, X, y, task, ends, slots,
-                self._across(), self._slots.arrays, self._clock, written, stride,
-            )  # fmt: skip
+
+            def kernel(X: Array, Z: Array, y: Array, task: Any, ends: Any, written: Any) -> int:
+                return int(kernels.run(
+                    self.loss, self.inner, self.outer, self._seen, self.update == "point", mixed, X, Z, y, task, ends,
+                    slots, self._across(), self._slots.arrays, self._clock, written, stride,
+                ))  # fmt: skip
+
+            if self._map is None:
+                done = kernel(X, X, y, task, ends, written)
+            else:
+                ended = int(self._clock[kernels.ENDED])
+                path_rows = lambda row: (ended + row) // stride - ended // stride if stride else 0  # noqa: E731
+                done = self._map.stream(kernel, X, y, task, ends, slots, written, path_rows)
             if done < len(y):
                 raise FloatingPointError(
                     f"a loss, a gradient or their sum overflowed at row {done} (task {key_of(done)!r}), so nothing of "
@@ -319,12 +361,15 @@ class OnlineWithinOnline:
     @contextlib.contextmanager
     def _undoing(self, used: Rows, taken: list[int]) -> Iterator[None]:
         """Whatever goes wrong inside, put back all that a kernel may have changed."""
-        arrays = (*self._across(), self._clock)
+        *arrays, metric = self._across()
+        arrays += [*metric, self._clock]
         before, saved = [array.copy() for array in arrays], self._slots.save(used)
+        learned = None if self._map is None else self._map.snapshot()
         try:
             yield
         except BaseException:
             self._slots.restore(used, saved, taken)
+            self._map = learned
             for array, old in zip(arrays, before, strict=True):
                 array[...] = old
             raise
@@ -350,7 +395,7 @@ class OnlineWithinOnline:
 
     def _across(self) -> kernels.Across:
         play = self._theta if self.update == "task" else self.centre
-        return kernels.Across(self.centre, self._total, play, self._pending, self._meta, self._tally)
+        return kernels.Across(self.centre, self._total, play, self._pending, self._meta, self._tally, self._metric)
 
     def _accept(self, X: Array, y: Array, key_of: Callable[[int], Hashable]) -> None:
         """Check what only the learner knows: the loss's labels, the dimension; set up on first data."""
@@ -371,6 +416,17 @@ _NEVER = 2**62
 """So many tasks that they will not end."""
 
 _FIRST, _NO = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=bool)
+
+
+def _geometry(geometry: Any, inner: Any) -> Any:
+    """The geometry, if the law inside tasks can serve it."""
+    found = as_geometry(Identity() if geometry is None else geometry)
+    if found.learns and (not keeps_to_potential(inner) or isinstance(inner, Frozen)):
+        raise TypeError(
+            f"{inner!r} cannot be the inner law where the metric is learned: that needs a law that moves, at explicit "
+            "subgradients, with a scale that never grows. Take owo.GrowingFTRL(1.0) or owo.AdaptiveNorm(1.0)"
+        )
+    return found
 
 
 def _aligned_copy(vector: Array) -> Array:

@@ -25,11 +25,12 @@ def aligned(*shape: int) -> NDArray[np.float64]:
 class Slots:
     """Rows of ``kernels.Within`` by task key; a free row is always as new.
 
-    Memory is ``8 (d + s + 11)`` bytes an open task, s the length of the law's state; twice d for a law that clips.
+    Memory is ``8 (d + s + 11)`` bytes an open task, s the length of the law's state; twice d for a law that clips;
+    and three times ``width``, the length of a metric that is learned.
     """
 
-    def __init__(self, d: int, law: Any) -> None:
-        self.d = d
+    def __init__(self, d: int, law: Any, width: int = 0) -> None:
+        self.d, self.width = d, width
         self.fresh = np.array(law.start(), dtype=np.float64)
         self.clips = type(law).clip is not laws.never_clips
         self.keys: dict[Hashable, int] = {}
@@ -41,7 +42,8 @@ class Slots:
         lost = aligned(n, self.d) if self.clips else np.zeros((n, 0))
         states = np.tile(self.fresh, (n, 1))
         accounts, tasks = np.zeros((n, len(kernels.ACCOUNT))), np.zeros((n, len(kernels.TASK)))
-        return kernels.Within(aligned(n, self.d), lost, states, accounts, tasks)
+        metrics, hints = aligned(n, self.width), aligned(n, 2 * self.width)
+        return kernels.Within(aligned(n, self.d), lost, states, accounts, tasks, metrics, hints)
 
     def _reserve(self, count: int) -> None:
         """Have at least ``count`` free rows."""

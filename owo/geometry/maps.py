@@ -1,0 +1,162 @@
+"""The learner of a metric that is a matrix.
+
+The mathematics is that of ``owo.geometry``; a mirror acts on eigenvalues here. A task's points are streamed by the one
+kernel with ``Z = X M``, a matrix product; its slopes and scales come back, and from them H and B, again by products.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from owo.geometry.identity import geometry
+from owo.geometry.pieces import dots_given, note_given
+from owo.kernels import PULL, SCALE, SLACK, cut
+
+Array = NDArray[np.float64]
+
+SLOPE, STEP, HALF = range(3)
+"""Columns of what comes back of a point: s, c s and c s^2 / 2."""
+
+
+@geometry
+class Given(NamedTuple):
+    """What a kernel sees of a matrix: ``z = M x`` comes with every point, slopes and scales go back."""
+
+    def look(self, x: Array, z: Array, theta: Array, q: Array, own: Array) -> tuple[float, float, float, float]:
+        return dots_given(x, z, theta, q)
+
+    def note(
+        self, x: Array, q: Array, own: Array, s: float, scale: float, half: float, hints: Array, slopes: Array, r: int
+    ) -> None:
+        note_given(s, scale, half, slopes[r])
+
+
+class OpenTask(NamedTuple):
+    """What is kept of a task that is open."""
+
+    M: Array
+    """as it was when the task began"""
+    q: Array
+    H: Array
+    B: Array
+
+
+@dataclass
+class Map:
+    """The learner of M. Its arrays are replaced, never written to, so a shallow copy is a snapshot."""
+
+    rule: Any
+    play: Array
+    dual: Array
+    initial: Array
+    initial_dual: Array
+    total: Array
+    spent: Array
+    state: tuple[float, ...]
+    inverse: float = 0.0
+    slack: float = 0.0
+    late: float = 0.0
+    open: dict[int, OpenTask] = field(default_factory=dict)
+
+    def snapshot(self) -> Map:
+        """The learner as it stands."""
+        return replace(self, open=dict(self.open))
+
+    def begin(self, slot: int) -> OpenTask:
+        """The task in a slot, which begins if it is not open."""
+        if slot not in self.open:
+            d = len(self.play)
+            self.open[slot] = OpenTask(self.play, np.zeros(d), np.zeros((d, d)), np.zeros((d, d)))
+        return self.open[slot]
+
+    def note(self, slot: int, X: Array, slopes: Array) -> None:
+        """Points of a task and what came back of them."""
+        task = self.open[slot]
+        with np.errstate(over="ignore", invalid="ignore"):  # looked at when the task ends
+            g = slopes[:, SLOPE, None] * X
+            sums = np.cumsum(g, axis=0)
+            before = task.q + sums - g
+            H = X.T @ (slopes[:, STEP, None] * before)
+            B = X.T @ (slopes[:, HALF, None] * X)
+        self.open[slot] = OpenTask(task.M, task.q + sums[-1], task.H - 0.5 * (H + H.T), task.B + B)
+
+    def end(self, slot: int, written: Any, row: int, rows: int) -> bool:
+        """A task ends, which is row ``row`` of the ``rows`` of this run: M learns from it; False if that overflowed."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._end(slot, written, row, rows)
+
+    def _end(self, slot: int, written: Any, row: int, rows: int) -> bool:
+        task, account = self.open.pop(slot), written.accounts[row]
+        pull2 = max(float(task.q @ task.M @ task.q), 0.0)
+        account[PULL] = math.sqrt(pull2)
+        if not self.rule.learns:
+            return True
+        scale = account[SCALE] or (2.0 * account[SLACK] / pull2 if pull2 > 0.0 else 0.0)
+        H = self.rule.gradient.of(task, scale)
+        self.spent = self.spent + task.B
+        if not (np.isfinite(np.sum(H * H)) and np.isfinite(self.spent).all()):
+            return False
+        if task.M is not self.play:
+            self.late += float(np.sum(H * (task.M - self.play)))
+        self._learn(H)
+        written.moves[row] = self.slack, self.late
+        pace = -(-rows // len(written.stages))
+        if (row + 1) % pace == 0 or row + 1 == rows:
+            written.stages[row // pace, :-1] = self.spent.ravel()
+            written.stages[row // pace, -1] = self.inverse
+        return math.isfinite(self.slack + self.late)
+
+    def _learn(self, H: Array) -> None:
+        """Follow the regularised leader; ``slack = max_M <H, M_t - M> - divergence(M, M_t) / c_t``."""
+        law, mirror = self.rule.law, self.rule.mirror
+        after = law.observe(self.state, float(np.sum(H * self.total)), float(np.sum(H * H)))
+        c = law.scale(self.state) or law.scale(after)
+        if c > 0.0:
+            best, best_dual = self._fitted(self.dual - c * H)
+            gained = float(np.sum(H * (self.play - best))) - mirror.apart(best, best_dual, self.play, self.dual) / c
+            self.slack += max(gained, 0.0)
+            self.inverse = 1.0 / c
+        elif H.any():
+            self.inverse = math.inf
+        self.total, self.state = self.total + H, after
+        self.play, self.dual = self._fitted(self.initial_dual - law.scale(after) * self.total)
+
+    def stream(
+        self, kernel: Callable[..., int], X: Array, y: Array, task: Any, ends: Any, slots: Any, written: Any,
+        path_rows: Callable[[int], int],
+    ) -> int:  # fmt: skip
+        """Run the kernel on every piece of a task; how many points were taken, as ``kernels.run``.
+
+        ``path_rows`` says how many rows of the path precede the row of a task that ends.
+        """
+        of = slots[task]
+        cuts = np.flatnonzero((of[1:] != of[:-1]) | ends[:-1]) + 1
+        rows, row = len(written.accounts), 0
+        for a, b in itertools.pairwise([0, *cuts.tolist(), len(y)]):
+            slot, ending = int(of[a]), bool(ends[b - 1])
+            open_task, slopes = self.begin(slot), np.empty((b - a, 3))
+            points = slice(a, b) if len(written.losses) else slice(0)
+            piece = cut(written, points, slice(row, row + ending), slice(path_rows(row), None), slopes)
+            done = kernel(X[a:b], X[a:b] @ open_task.M, y[a:b], task[a:b], ends[a:b], piece)
+            if done < b - a:
+                return a + done
+            self.note(slot, X[a:b], slopes)
+            if ending and not self.end(slot, written, row, rows):
+                return b - 1
+            if path_rows(row + ending) > path_rows(row):
+                written.path[path_rows(row), X.shape[1] :] = self.play.ravel() if self.rule.learns else ()
+            row += ending
+        return len(y)
+
+    def _fitted(self, dual: Array) -> tuple[Array, Array]:
+        values, vectors = np.linalg.eigh(dual)
+        fitted = self.rule.within.fit(self.rule.mirror, values)
+        primal = self.rule.mirror.primal(fitted)
+        return (vectors * primal) @ vectors.T, (vectors * fitted) @ vectors.T
