@@ -2,7 +2,7 @@
 
 The digest of a function follows all that it calls. It sees functions (also those that numba compiled, with their
 options), modules, numbers, strings, tuples, arrays and ``NamedTuple`` classes; it does not see what numba looks up
-by itself, such as ``numba.extending.overload``, which is why those of owo are in ``_record.py``, read as a file.
+by itself, such as ``numba.extending.overload``, which is why the files of owo that overload are read as files.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def edition(function: Callable[..., Any]) -> str:
 def _toolchain() -> bytes:
     """The compilers, and how they are called."""
     digest = hashlib.sha256(f"{np.__version__} {numba.__version__} strict={STRICT}".encode())
-    digest.update(pathlib.Path(__file__).with_name("_record.py").read_bytes())
+    for name in ("_record.py", "points.py", "geometry/pieces.py"):  # they overload, which numba looks up by itself
+        digest.update((pathlib.Path(__file__).parent / name).read_bytes())
     return digest.digest()
 
 

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from owo._record import as_state, fast_part, keep, kernel, lean_kernel, part, prefetch
+from owo._record import as_state, fast_part, keep, kernel, lean_kernel, part
+from owo.points import add, bring_near, dot, dots, join, product
 
 # Columns of a law's account, in the order of laws.Account, ...
 ROUNDS, SCALE, SLACK, MARGIN, PULL, EXCESS, SQUARES = range(7)
@@ -32,33 +33,6 @@ POINTS, ENDED, OPEN = range(3)
 AHEAD, WIDE = 16, 128
 """Rows are asked for this far ahead of their use, if they have at most ``WIDE`` numbers; longer rows the processor
 follows by itself. Where memory is the limit this is worth half as much speed again (``make bench``)."""
-
-
-@fast_part
-def dots(x, a, b):
-    """``<x, a>, <x, b>, <x, x>`` in one pass."""
-    xa = xb = xx = 0.0
-    for k in range(x.shape[0]):
-        xa += x[k] * a[k]
-        xb += x[k] * b[k]
-        xx += x[k] * x[k]
-    return xa, xb, xx
-
-
-@fast_part
-def dot(a, b):
-    """``<a, b>``."""
-    ab = 0.0
-    for k in range(a.shape[0]):
-        ab += a[k] * b[k]
-    return ab
-
-
-@part
-def add(scale, x, total):
-    """``total += scale x``."""
-    for k in range(x.shape[0]):
-        total[k] += scale * x[k]
 
 
 @part
@@ -310,7 +284,7 @@ def run(
     sums, lost, states, accounts, tasks, metrics, hints = within
     meta = as_state(outer.start(), meta_row)
     tally = as_state(ACCOUNT, tally_row)
-    n, d = X.shape
+    n, d = y.shape[0], G.shape[0]
     ahead = AHEAD if d <= WIDE else 0
     all_points = written.losses.shape[0] == n
     r = row = at = 0
@@ -327,12 +301,11 @@ def run(
                 opened = float(clock[ENDED])
                 clock[OPEN] += 1
                 geometry.begin(metric, own)
-            prefetch(X, min(r + ahead, n - 1))
-            x = X[r]
-            base, along, x2, length2 = geometry.look(x, Z[r], theta, q, own)
+            bring_near(X, min(r + ahead, n - 1))
+            base, along, x2, length2 = geometry.look(X, Z, r, theta, q, own)
             pull = moved = 0.0
             if every_point:
-                pull = dot(x, G)
+                pull = product(X, r, G)
                 moved = reach(outer, meta) * pull
             p, value, s, norm2, slack = suffer(loss, inner, state, base - moved, along, x2, y[r])
             if all_points:
@@ -342,16 +315,16 @@ def run(
             half = slack / x2 if x2 > 0.0 else 0.0
             scale = reach(inner, state)
             kept, state, account = settle(inner, state, account, s * along, norm2, slack, s * s * length2)
-            geometry.note(x, q, own, kept * s, scale, half, hints[j], written.slopes, r)
-            add(kept * s, x, q)
+            geometry.note(X, r, q, own, kept * s, scale, half, hints[j], written.slopes)
+            join(kept * s, X, r, q)
             if kept < 1.0 and (mixed or not every_point):
-                add((1.0 - kept) * s, x, lost[j])
+                join((1.0 - kept) * s, X, r, lost[j])
             if every_point:
                 norm2 = s * s * length2
                 kept, meta, tally = settle(outer, meta, tally, s * pull, norm2, outer.slack(meta, norm2), norm2)
-                add(kept * s, x, G)
+                join(kept * s, X, r, G)
                 if mixed:
-                    add(s, x, pending)
+                    join(s, X, r, pending)
                     pending[d] += s * moved
                     earned -= s * moved
             else:

@@ -23,8 +23,10 @@ from owo.laws import CoinBetting, Frozen, acts_across, keeps_to_potential
 from owo.ledger import Ledger
 from owo.slots import Rows, Slots, aligned
 from owo.streams import Block, Task, as_blocks
+from owo.streams.block import table
 from owo.streams.codes import require_hashable
 from owo.streams.points import as_points, as_rows, real
+from owo.streams.sparse import SparseRows, is_matrix
 
 Array = NDArray[np.float64]
 
@@ -281,7 +283,7 @@ class OnlineWithinOnline:
 
         Before any data the weights are zero, whatever d.
         """
-        rows = as_rows(X)
+        rows = SparseRows.of(X) if is_matrix(X) else X if isinstance(X, SparseRows) else as_rows(X)
         if weights is not None:
             w = as_vector(weights, "weights")
         else:
@@ -296,21 +298,22 @@ class OnlineWithinOnline:
         the statistical guarantee (online-to-batch), else the last iterate. With ``update="task"`` that is what
         ``learn_one`` would use next; with ``"point"``, ``learn_one`` would have moved the bias too.
         """
-        rows, labels = as_points(X, y)
-        bias = np.zeros(rows.shape[1]) if self.d is None else self.bias
+        rows, labels = table(X, y)
+        whole = Block(rows, labels, np.zeros(len(rows), np.int64), np.zeros(len(rows), bool), ("new",))
+        bias = np.zeros(whole.d) if self.d is None else self.bias
         start = self._start if self.d is None else self.metric
         geometry, metric = (self.geometry, None) if isinstance(self.geometry, Identity) else (Fixed(), start)
         alone = OnlineWithinOnline(
             self.loss, self.inner, self.outer, "task", geometry=geometry, bias=bias, metric=metric
         )
         if not average:
-            alone._learn(Block(rows, labels, np.zeros(len(rows), np.int64), np.zeros(len(rows), bool), ("new",)))
+            alone._learn(whole)
             return alone.weights("new")
         mean = np.zeros_like(bias)
-        for x, label in zip(rows, labels, strict=True):
+        for row in range(whole.n):
             mean += alone.weights("new")
-            alone.learn_one(x, label, "new")
-        return mean / len(rows)
+            alone._learn(whole.rows(row, row + 1))
+        return mean / whole.n
 
     # ----------------------------------------------------------------------------------------------- one block
 
@@ -338,6 +341,7 @@ class OnlineWithinOnline:
     ) -> None:  # fmt: skip
         """Run the kernel on checked points."""
         with self._undoing(used, taken):
+            rows = X.parts if isinstance(X, SparseRows) else X
 
             def kernel(X: Array, Z: Array, y: Array, task: Any, ends: Any, written: Any) -> int:
                 return int(kernels.run(
@@ -346,7 +350,7 @@ class OnlineWithinOnline:
                 ))  # fmt: skip
 
             if self._map is None:
-                done = kernel(X, X, y, task, ends, written)
+                done = kernel(rows, rows, y, task, ends, written)
             else:
                 ended = int(self._clock[kernels.ENDED])
                 path_rows = lambda row: (ended + row) // stride - ended // stride if stride else 0  # noqa: E731
@@ -403,6 +407,11 @@ class OnlineWithinOnline:
         if self.d is None:
             self._open(np.zeros(X.shape[1]))
         self._same_width(X.shape[1], len(self.centre))
+        if self._map is not None and isinstance(X, SparseRows):
+            raise TypeError(
+                f"{type(self.geometry).__name__} is a matrix and needs dense points, but X is sparse; take Scalar() or "
+                "Diagonal(), or pass X.toarray()"
+            )
 
     @staticmethod
     def _same_width(came: int, needed: int) -> None:

@@ -194,7 +194,7 @@ class Tasks:
         """Those of a block, in the order of its keys."""
         together = as_block(block).grouped()
         offsets = np.concatenate(([0], np.cumsum(together.lengths, dtype=np.int64)))
-        return cls(loss, together.X, together.y, offsets, together.keys, strength)
+        return cls(loss, np.asarray(together.X), together.y, offsets, together.keys, strength)
 
     def solve(self, bias: Array, goals: tuple[Goal, Goal]) -> None:
         """The optima around a bias: stage one, then stage two for the tasks that need it."""

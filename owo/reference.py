@@ -107,7 +107,7 @@ def best_bias(
 
     tasks, lengths = as_block(block).n_tasks, np.bincount(block.task)
     weights, bias = cvxpy.Variable((tasks, block.d)), cvxpy.Variable((1, block.d))
-    predictions = cvxpy.sum(cvxpy.multiply(block.X, weights[block.task]), axis=1)
+    predictions = cvxpy.sum(cvxpy.multiply(np.asarray(block.X), weights[block.task]), axis=1)
     spread = cvxpy.sum_squares(cvxpy.multiply(np.sqrt(lengths)[:, None], weights - np.ones((tasks, 1)) @ bias))
     objective = _total(loss, predictions, block.y) + 0.5 * positive(strength, "strength") * spread
     value, status = _solved(objective, solver, options)
@@ -132,7 +132,7 @@ def pooled(
     [1.0]
     """
     block = as_block(block)
-    return task_optimum(loss, block.X, block.y, strength, solver=solver, options=options)
+    return task_optimum(loss, np.asarray(block.X), block.y, strength, solver=solver, options=options)
 
 
 def _total(loss: Any, predictions: Any, y: Array) -> Any:

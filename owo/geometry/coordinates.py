@@ -12,9 +12,10 @@ from owo import laws
 from owo._record import Class, require
 from owo.geometry.identity import Begun, Metric, Spent, geometry
 from owo.geometry.mirrors import Exponentiated
-from owo.geometry.pieces import copy, dots_diagonal, learn, note_diagonal, square_diagonal, write_down
-from owo.kernels import MARGIN, SLACK, dots
+from owo.geometry.pieces import copy, learn, meet_diagonal, note_diagonal, square_diagonal, write_down
+from owo.kernels import MARGIN, SLACK
 from owo.laws import AdaptiveNorm
+from owo.points import meet
 
 Array = NDArray[np.float64]
 
@@ -81,8 +82,8 @@ class Scalar(NamedTuple):
     def bound(self, spent: Spent, apart: Array, other: Any) -> tuple[Array, Array, Array]:
         return _bound(self, spent, np.sum(apart**2, axis=1, keepdims=True), other)
 
-    def look(self, x: Array, z: Array, theta: Array, q: Array, own: Array) -> tuple[float, float, float, float]:
-        base, along, x2 = dots(x, theta, q)
+    def look(self, X: Any, Z: Any, r: int, theta: Array, q: Array, own: Array) -> tuple[float, float, float, float]:
+        base, along, x2 = meet(X, r, theta, q)
         return base, own[0] * along, own[0] * x2, x2
 
     def square(self, q: Array, own: Array, norm2: float) -> float:
@@ -118,16 +119,16 @@ class Diagonal(NamedTuple):
     def bound(self, spent: Spent, apart: Array, other: Any) -> tuple[Array, Array, Array]:
         return _bound(self, spent, apart**2, other)
 
-    def look(self, x: Array, z: Array, theta: Array, q: Array, own: Array) -> tuple[float, float, float, float]:
-        return dots_diagonal(x, theta, q, own)
+    def look(self, X: Any, Z: Any, r: int, theta: Array, q: Array, own: Array) -> tuple[float, float, float, float]:
+        return meet_diagonal(X, r, theta, q, own)
 
     def square(self, q: Array, own: Array, norm2: float) -> float:
         return square_diagonal(q, own)
 
     def note(
-        self, x: Array, q: Array, own: Array, s: float, scale: float, half: float, hints: Array, slopes: Array, r: int
+        self, X: Any, r: int, q: Array, own: Array, s: float, scale: float, half: float, hints: Array, slopes: Array
     ) -> None:
-        note_diagonal(x, q, s * scale, half, hints)
+        note_diagonal(X, r, q, s * scale, half, hints)
 
     def move(self, account: Any, own: Array, hints: Array, overlaps: bool, metric: Metric) -> None:
         learn(self, own, hints, overlaps, metric)
@@ -146,8 +147,8 @@ class FixedDiagonal(NamedTuple):
     def write(self, metric: Metric, moves: Array, stages: Array, row: int, rows: int) -> None:
         pass
 
-    def look(self, x: Array, z: Array, theta: Array, q: Array, own: Array) -> tuple[float, float, float, float]:
-        return dots_diagonal(x, theta, q, own)
+    def look(self, X: Any, Z: Any, r: int, theta: Array, q: Array, own: Array) -> tuple[float, float, float, float]:
+        return meet_diagonal(X, r, theta, q, own)
 
     def square(self, q: Array, own: Array, norm2: float) -> float:
         return square_diagonal(q, own)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from owo._record import Class, record
 from owo.geometry.stages import Stages
-from owo.kernels import dots
+from owo.points import meet
 
 Array = NDArray[np.float64]
 
@@ -101,9 +101,9 @@ class Identity(NamedTuple):
     def begin(self, metric: Metric, own: Array) -> None:
         """A task begins: remember M."""
 
-    def look(self, x: Array, z: Array, theta: Array, q: Array, own: Array) -> tuple[float, float, float, float]:
+    def look(self, X: Any, Z: Any, r: int, theta: Array, q: Array, own: Array) -> tuple[float, float, float, float]:
         """``<x, theta>, <x, M q>, |x|_M^2, |x|^2``."""
-        base, along, x2 = dots(x, theta, q)
+        base, along, x2 = meet(X, r, theta, q)
         return base, along, x2, x2
 
     def square(self, q: Array, own: Array, norm2: float) -> float:
@@ -111,7 +111,7 @@ class Identity(NamedTuple):
         return norm2
 
     def note(
-        self, x: Array, q: Array, own: Array, s: float, scale: float, half: float, hints: Array, slopes: Array, r: int
+        self, X: Any, r: int, q: Array, own: Array, s: float, scale: float, half: float, hints: Array, slopes: Array
     ) -> None:
         """Row r had slope s at the scale c; ``half = c s^2 / 2``: remember what M will learn from."""
 

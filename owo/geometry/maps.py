@@ -29,11 +29,11 @@ SLOPE, STEP, HALF = range(3)
 class Given(NamedTuple):
     """What a kernel sees of a matrix: ``z = M x`` comes with every point, slopes and scales go back."""
 
-    def look(self, x: Array, z: Array, theta: Array, q: Array, own: Array) -> tuple[float, float, float, float]:
-        return dots_given(x, z, theta, q)
+    def look(self, X: Any, Z: Any, r: int, theta: Array, q: Array, own: Array) -> tuple[float, float, float, float]:
+        return dots_given(X[r], Z[r], theta, q)
 
     def note(
-        self, x: Array, q: Array, own: Array, s: float, scale: float, half: float, hints: Array, slopes: Array, r: int
+        self, X: Any, r: int, q: Array, own: Array, s: float, scale: float, half: float, hints: Array, slopes: Array
     ) -> None:
         note_given(s, scale, half, slopes[r])
 

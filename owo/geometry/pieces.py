@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
+
+from numba.extending import overload
 
 from owo._record import as_state, fast_part, keep, part
+from owo.points import is_sparse
 
 
 @fast_part
-def dots_diagonal(x, a, b, m):
-    """``<x, a>, <x, diag(m) b>, <x, diag(m) x>, <x, x>`` in one pass."""
+def _dots_diagonal(x, a, b, m):
     xa = xb = xmx = xx = 0.0
     for k in range(x.shape[0]):
         xm = x[k] * m[k]
@@ -18,6 +21,31 @@ def dots_diagonal(x, a, b, m):
         xmx += xm * x[k]
         xx += x[k] * x[k]
     return xa, xb, xmx, xx
+
+
+@fast_part
+def _sparse_dots_diagonal(X, r, a, b, m):
+    xa = xb = xmx = xx = 0.0
+    for k in range(X.starts[r], X.starts[r + 1]):
+        value, column = X.values[k], X.columns[k]
+        xm = value * m[column]
+        xa += value * a[column]
+        xb += xm * b[column]
+        xmx += xm * value
+        xx += value * value
+    return xa, xb, xmx, xx
+
+
+def meet_diagonal(X: Any, r: int, a: Any, b: Any, m: Any) -> Any:
+    """``<x, a>, <x, diag(m) b>, <x, diag(m) x>, <x, x>`` for row x."""
+    return _sparse_dots_diagonal(X, r, a, b, m) if is_sparse(X) else _dots_diagonal(X[r], a, b, m)
+
+
+@overload(meet_diagonal, strict=False)
+def _meet_diagonal(X, r, a, b, m):
+    if is_sparse(X):
+        return lambda X, r, a, b, m: _sparse_dots_diagonal(X, r, a, b, m)
+    return lambda X, r, a, b, m: _dots_diagonal(X[r], a, b, m)
 
 
 @fast_part
@@ -30,12 +58,35 @@ def square_diagonal(q, m):
 
 
 @part
-def note_diagonal(x, q, cs, half, hints):
-    """Add a point's ``-c s x_k q_k`` and ``c s^2 x_k^2 / 2`` to a task's diagonals of H and B."""
+def _note_dense(x, q, cs, half, hints):
     d = x.shape[0]
     for k in range(d):
         hints[k] -= cs * x[k] * q[k]
         hints[d + k] += half * x[k] * x[k]
+
+
+@part
+def _note_sparse(X, r, q, cs, half, hints):
+    d = q.shape[0]
+    for k in range(X.starts[r], X.starts[r + 1]):
+        value, column = X.values[k], X.columns[k]
+        hints[column] -= cs * value * q[column]
+        hints[d + column] += half * value * value
+
+
+def note_diagonal(X: Any, r: int, q: Any, cs: float, half: float, hints: Any) -> None:
+    """Add a point's ``-c s x_k q_k`` and ``c s^2 x_k^2 / 2`` to a task's diagonals of H and B."""
+    if is_sparse(X):
+        _note_sparse(X, r, q, cs, half, hints)
+    else:
+        _note_dense(X[r], q, cs, half, hints)
+
+
+@overload(note_diagonal, strict=False)
+def _note_diagonal(X, r, q, cs, half, hints):
+    if is_sparse(X):
+        return lambda X, r, q, cs, half, hints: _note_sparse(X, r, q, cs, half, hints)
+    return lambda X, r, q, cs, half, hints: _note_dense(X[r], q, cs, half, hints)
 
 
 @fast_part

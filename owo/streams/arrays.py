@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from owo.streams.block import Block, Task
+from owo.streams.block import Block, Task, table
 from owo.streams.codes import numbered, require_hashable
-from owo.streams.points import ROWS_AT_ONCE, Floats, shaped
+from owo.streams.points import ROWS_AT_ONCE, Floats
 
 Pair: TypeAlias = tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, Hashable]
 Stream: TypeAlias = Block | Task | Iterable[Block | Task | Pair]
@@ -28,7 +28,7 @@ def from_arrays(X: ArrayLike, y: ArrayLike, task: ArrayLike | Sequence[Hashable]
 
     Parameters
     ----------
-    X : array (n, d), the features
+    X : array (n, d), the features; or a SciPy sparse matrix or array, which stays sparse
     y : array (n,), the labels
     task : (n,) ids: numbers, strings, dates, or a list of any hashables
     contiguous : True demands that the rows of each task stand together
@@ -46,7 +46,7 @@ def from_arrays(X: ArrayLike, y: ArrayLike, task: ArrayLike | Sequence[Hashable]
     >>> block.keys, block.task.tolist(), block.ends.tolist()
     (('paris', 'oslo'), [0, 1, 0], [False, True, True])
     """
-    rows, labels = shaped(X, y)
+    rows, labels = table(X, y)
     codes, keys = numbered(task, len(rows))
     block = Block(rows, labels, codes, keys=keys)
     if contiguous and not block.contiguous:
@@ -185,7 +185,7 @@ def _task_of(item: Any, k: int) -> tuple[Floats, Floats, Hashable]:
         )
     key = item[2] if len(item) == 3 and item[2] is not None else k
     require_hashable(key)
-    X, y = shaped(item[0], item[1], f" of task {key!r}")
+    X, y = table(item[0], item[1], f" of task {key!r}")
     return X, y, key
 
 

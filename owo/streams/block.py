@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from owo.streams.codes import Codes, checked, ended, in_order, named, require_hashable
-from owo.streams.points import Floats, as_points, first_nonfinite, refuse_nonfinite, shaped
+from owo.streams.points import Floats, first_nonfinite, refuse_nonfinite, shaped
+from owo.streams.sparse import SparseRows, is_matrix
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False, repr=False)
@@ -40,7 +41,11 @@ class Task:
 
     def __init__(self, X: ArrayLike, y: ArrayLike, key: Hashable = None) -> None:
         require_hashable(key)
-        rows, labels = as_points(X, y, "" if key is None else f" of task {key!r}")
+        of = "" if key is None else f" of task {key!r}"
+        rows, labels = table(X, y, of)
+        for array, name in ((rows, "X"), (labels, "y")):
+            if not isinstance(array, SparseRows):
+                refuse_nonfinite(array, name, of)
         _set(self, X=rows, y=labels, key=key)
 
     @classmethod
@@ -72,7 +77,7 @@ class Block:
 
     Parameters
     ----------
-    X : array (n, d), the features. Any real dtype, byte order and memory layout
+    X : array (n, d), the features. Any real dtype, byte order and memory layout; or a SciPy sparse matrix or array
     y : array (n,), the labels
     task : integer array (n,), codes of the tasks: all of 0 .. T-1. For ids of any kind see ``from_arrays``
     ends : bool array (n,); default: every task ends at its last row
@@ -80,7 +85,7 @@ class Block:
 
     Attributes
     ----------
-    X, y : float64, C order
+    X, y : float64, C order; X is a ``SparseRows`` if it came sparse
     task : int64; tasks are numbered in the order of their first rows, with ``keys`` to match
     ends : bool
     keys : tuple
@@ -124,10 +129,11 @@ class Block:
         ends: ArrayLike | None = None,
         keys: Iterable[Hashable] | None = None,
     ) -> None:
-        rows, labels = shaped(X, y)
+        rows, labels = table(X, y)
         codes = checked(task, len(rows))
         names = named(keys, codes)
-        refuse_nonfinite(rows, "X", key_of=lambda row: names[codes[row]])
+        if not isinstance(rows, SparseRows):
+            refuse_nonfinite(rows, "X", key_of=lambda row: names[codes[row]])
         refuse_nonfinite(labels, "y", key_of=lambda row: names[codes[row]])
         flags = ended(ends, codes, names)
         codes, names = in_order(codes, names)
@@ -151,8 +157,11 @@ class Block:
         lengths = np.fromiter(map(len, y), np.int64, len(y))
         ends = np.zeros(int(lengths.sum()), dtype=np.bool_)
         ends[np.cumsum(lengths) - 1] = True
-        rows, labels = (parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in (X, y))
+        rows: Any = X[0] if len(X) == 1 else _stacked(X)
+        labels = y[0] if len(y) == 1 else np.concatenate(y)
         for name, array, parts in (("X", rows, X), ("y", labels, y)):
+            if isinstance(array, SparseRows):
+                continue
             where = first_nonfinite(array)
             if where is not None:
                 k = int(np.searchsorted(np.cumsum(lengths), where[0], side="right"))
@@ -270,6 +279,23 @@ class Block:
         """Rows in a new order that keeps the order inside every task."""
         codes, keys = in_order(self.task[rows], self.keys)
         return Block._of(self.X[rows], self.y[rows], codes, self.ends[rows], keys)
+
+
+def table(X: Any, y: ArrayLike, of: str = "") -> tuple[Any, Floats]:
+    """Rows and labels, as ``shaped``, or sparse rows."""
+    if not (isinstance(X, SparseRows) or is_matrix(X)):
+        return shaped(X, y, of)
+    rows = X if isinstance(X, SparseRows) else SparseRows.of(X, f"X{of}")
+    _, labels = shaped(np.zeros((len(rows), 1)), y, of)
+    return rows, labels
+
+
+def _stacked(pieces: list[Any]) -> Any:
+    """Rows of tasks, one below the other."""
+    sparse = [isinstance(piece, SparseRows) for piece in pieces]
+    if any(sparse) and not all(sparse):
+        raise TypeError("some tasks have sparse rows and some dense ones; give all of a stream the same kind")
+    return SparseRows.stacked(pieces) if sparse[0] else np.concatenate(pieces)
 
 
 def _set(record: Any, **fields: Any) -> None:

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from owo.points import Sparse
 from owo.streams.block import Block
 from owo.streams.points import ROWS_AT_ONCE, Floats
+from owo.streams.sparse import SparseRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,12 @@ class OneHot:
         rows[:, -1] = 1.0
         return rows
 
+    def sparse(self) -> SparseRows:
+        """The same rows, of two entries each."""
+        n = len(self.item)
+        columns = np.column_stack((self.item, np.full(n, self.items))).ravel()
+        return SparseRows(Sparse(np.ones(2 * n), columns, 2 * np.arange(n + 1)), self.items + 1)
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return self[:].astype(dtype or np.float64, copy=False)
 
@@ -65,9 +73,10 @@ class Table(NamedTuple):
     source: str
     """what the data are, where they come from, and their terms"""
 
-    def block(self) -> Block:
-        """All of it as one block; keys are the tasks' numbers."""
-        return Block(np.asarray(self.X), self.y, self.task)
+    def block(self, *, sparse: bool = False) -> Block:
+        """All of it as one block; keys are the tasks' numbers. ``sparse`` keeps a ``OneHot`` as it is."""
+        X = self.X.sparse() if sparse and isinstance(self.X, OneHot) else np.asarray(self.X)
+        return Block(X, self.y, self.task)
 
     def blocks(self, rows: int = ROWS_AT_ONCE) -> Iterator[Block]:
         """Blocks of whole tasks, each of at least ``rows`` points but the last; keys are the tasks' numbers."""

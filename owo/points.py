@@ -1,0 +1,135 @@
+"""Points as kernels meet them: row r of a dense table, or of a sparse one.
+
+``meet``, ``product`` and ``join`` are compiled for the kind of table they get. They take the table and the row's number
+because compiled code without reference counts cannot hand a view of a row from one function to another.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numba.core import types
+from numba.extending import overload
+
+from owo._record import fast_part, part, prefetch
+
+
+class Sparse(NamedTuple):
+    """Rows (n, d) of which only some entries are not zero (compressed sparse rows)."""
+
+    values: Any
+    """the entries (m,)"""
+    columns: Any
+    """their columns (m,), int64, rising inside each row"""
+    starts: Any
+    """where rows begin, (n + 1,), int64"""
+
+
+def is_sparse(X: Any) -> bool:
+    """Whether a table, or its numba type, is sparse."""
+    return isinstance(X, (tuple, types.BaseTuple))
+
+
+# ------------------------------------------------------------------------------------------------------ of vectors
+
+
+@fast_part
+def dots(x, a, b):
+    """``<x, a>, <x, b>, <x, x>`` in one pass."""
+    xa = xb = xx = 0.0
+    for k in range(x.shape[0]):
+        xa += x[k] * a[k]
+        xb += x[k] * b[k]
+        xx += x[k] * x[k]
+    return xa, xb, xx
+
+
+@fast_part
+def dot(a, b):
+    """``<a, b>``."""
+    ab = 0.0
+    for k in range(a.shape[0]):
+        ab += a[k] * b[k]
+    return ab
+
+
+@part
+def add(scale, x, total):
+    """``total += scale x``."""
+    for k in range(x.shape[0]):
+        total[k] += scale * x[k]
+
+
+# --------------------------------------------------------------------------------------------------- of sparse rows
+
+
+@fast_part
+def _sparse_dots(X, r, a, b):
+    xa = xb = xx = 0.0
+    for k in range(X.starts[r], X.starts[r + 1]):
+        value, column = X.values[k], X.columns[k]
+        xa += value * a[column]
+        xb += value * b[column]
+        xx += value * value
+    return xa, xb, xx
+
+
+@fast_part
+def _sparse_dot(X, r, a):
+    xa = 0.0
+    for k in range(X.starts[r], X.starts[r + 1]):
+        xa += X.values[k] * a[X.columns[k]]
+    return xa
+
+
+@part
+def _sparse_add(scale, X, r, total):
+    for k in range(X.starts[r], X.starts[r + 1]):
+        total[X.columns[k]] += scale * X.values[k]
+
+
+# ------------------------------------------------------------------------------------------------------ of any table
+
+
+def bring_near(X, r):
+    """Ask for row r ahead of its use; sparse rows the processor follows by itself."""
+
+
+@overload(bring_near, strict=False)
+def _bring_near(X, r):
+    return (lambda X, r: None) if is_sparse(X) else (lambda X, r: prefetch(X, r))
+
+
+def meet(X: Any, r: int, a: Any, b: Any) -> Any:
+    """``<x, a>, <x, b>, <x, x>`` for row x."""
+    return _sparse_dots(X, r, a, b) if is_sparse(X) else dots(X[r], a, b)
+
+
+@overload(meet, strict=False)
+def _meet(X, r, a, b):
+    return (lambda X, r, a, b: _sparse_dots(X, r, a, b)) if is_sparse(X) else (lambda X, r, a, b: dots(X[r], a, b))
+
+
+def product(X, r, a):
+    """``<x, a>`` for row x."""
+    return _sparse_dot(X, r, a) if is_sparse(X) else dot(X[r], a)
+
+
+@overload(product, strict=False)
+def _product(X, r, a):
+    return (lambda X, r, a: _sparse_dot(X, r, a)) if is_sparse(X) else (lambda X, r, a: dot(X[r], a))
+
+
+def join(scale, X, r, total):
+    """``total += scale x`` for row x."""
+    if is_sparse(X):
+        _sparse_add(scale, X, r, total)
+    else:
+        add(scale, X[r], total)
+
+
+@overload(join, strict=False)
+def _join(scale, X, r, total):
+    if is_sparse(X):
+        return lambda scale, X, r, total: _sparse_add(scale, X, r, total)
+    return lambda scale, X, r, total: add(scale, X[r], total)

@@ -1,0 +1,126 @@
+"""Sparse points: the same numbers as dense ones, on every road, at the cost of their entries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse
+from games import LOSSES, name
+
+import owo
+from owo.geometry import Diagonal, Full, Identity, Scalar
+from owo.streams import Task, from_arrays
+from owo.streams.sparse import SparseRows
+from owo.streams.table import OneHot
+
+
+def problem(seed=0, n=300, d=12, tasks=25, labels="real"):
+    """Dense rows with about a quarter of entries, some rows empty; labels; tasks."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d)) * (rng.random((n, d)) < 0.25)
+    y = rng.normal(size=n) if labels == "real" else np.sign(rng.normal(size=n))
+    return X, y, np.sort(rng.integers(0, tasks, n))
+
+
+def make(loss=None, update="task", geometry=None):
+    laws = owo.GrowingFTRL(0.5), owo.DualAveraging(0.1)
+    return owo.OnlineWithinOnline(loss or owo.Absolute(), *laws, update, geometry=geometry)
+
+
+@pytest.mark.parametrize("geometry", [Identity(), Scalar(), Diagonal()], ids=name)
+@pytest.mark.parametrize("update", ["task", "point"])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_sparse_points_give_the_numbers_of_dense_ones(geometry, update, mixed):
+    X, y, task = problem()
+    dense, sparse = from_arrays(X, y, task), from_arrays(scipy.sparse.csr_array(X), y, task)
+    if mixed:
+        dense, sparse = dense.interleaved(3), sparse.interleaved(3)
+    assert isinstance(sparse.X, SparseRows) and np.array_equal(np.asarray(sparse.X), dense.X)
+    a, b = make(update=update, geometry=geometry), make(update=update, geometry=geometry)
+    ours, theirs = a.run(dense, points=True), b.run(sparse, points=True)
+    pairs = [(a.bias, b.bias), (a.metric, b.metric), (ours.losses, theirs.losses)]
+    pairs += list(zip(ours.account, theirs.account, strict=True))
+    for one, other in pairs:
+        assert np.allclose(one, other, rtol=1e-12, atol=1e-12)  # zeros are left out of sums, so these go otherwise
+    comparator = owo.hindsight.given_bias(owo.Absolute(), sparse, 0.5, np.ones(12))
+    theirs.check(comparator)
+    assert np.allclose(comparator.weights, owo.hindsight.given_bias(owo.Absolute(), dense, 0.5, np.ones(12)).weights)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=name)
+def test_every_loss_takes_sparse_points(loss):
+    X, y, task = problem(labels="signs")
+    dense, sparse = from_arrays(X, y, task), from_arrays(scipy.sparse.csr_array(X), y, task)
+    ours, theirs = make(loss, "point").run(dense), make(loss, "point").run(sparse)
+    assert np.allclose(ours.losses, theirs.losses, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("update", ["task", "point"])
+def test_blocks_of_sparse_points_may_be_cut_anywhere(update):
+    X, y, task = problem(1)
+    block = from_arrays(scipy.sparse.csr_array(X), y, task).interleaved(5)
+    whole, pieces, tasks = make(update=update), make(update=update), make(update=update)
+    whole.run(block)
+    for start in range(0, block.n, 7):
+        pieces.run(block.rows(start, min(start + 7, block.n)))
+    assert np.array_equal(whole.bias, pieces.bias) and np.array_equal(whole.ledger.losses, pieces.ledger.losses)
+    grouped = make(update=update)
+    grouped.run(block.grouped())
+    tasks.run(list(block.grouped().tasks()))  # gathered into one block again
+    assert np.array_equal(grouped.bias, tasks.bias)
+    stacked = SparseRows.stacked([block.X[:10], block.X[10:]])
+    assert np.array_equal(np.asarray(stacked), np.asarray(block.X))
+
+
+def test_predicting_and_adapting_take_sparse_points_too():
+    X, y, task = problem(2)
+    learner = make()
+    learner.run(from_arrays(scipy.sparse.coo_matrix(X), y, task))  # other formats are put in order
+    rows = scipy.sparse.csr_matrix(X[:9])
+    assert np.allclose(learner.predict(rows), learner.predict(X[:9]), atol=1e-14)
+    for average in (False, True):
+        sparse, dense = learner.adapt(rows, y[:9], average=average), learner.adapt(X[:9], y[:9], average=average)
+        assert np.allclose(sparse, dense, atol=1e-14)
+    assert learner.learn_one(X[0], y[0], "dense") == pytest.approx(learner.predict(X[:1])[0], rel=1e-12)
+
+
+def test_one_hot_data_sets_need_not_be_dense():
+    table = OneHot(np.array([2, 0, 1]), items=3)
+    assert np.array_equal(np.asarray(table.sparse()), np.asarray(table))
+
+
+def csr(values, columns, starts, d=4):
+    return scipy.sparse.csr_matrix((np.array(values), np.array(columns), np.array(starts)), shape=(len(starts) - 1, d))
+
+
+@pytest.mark.parametrize(
+    ("X", "said"),
+    [
+        (csr([1.0, 2.0], [2, 0], [0, 2]), "column 0 after column 2 in row 0; needed columns that rise"),
+        (csr([1.0, 2.0, 3.0], [0, 1, 1], [0, 1, 3]), "column 1 after column 1 in row 1"),
+        (csr([1.0, np.nan], [0, 1], [0, 1, 2]), "NaN at row 1, column 1"),
+        (csr([1.0, np.inf], [0, 3], [0, 2]), "inf at row 0, column 3"),
+        (scipy.sparse.csr_matrix((0, 4)), "needed at least one row"),
+    ],
+    ids=str,
+)
+def test_sparse_matrices_that_cannot_be_used_are_refused(X, said):
+    learner = make()
+    learner.learn_one(np.ones(4), 1.0, "open")
+    before = learner.bias
+    with pytest.raises(ValueError, match=said):
+        learner.run([Task(X, np.ones(X.shape[0]))])
+    assert np.array_equal(learner.bias, before) and learner.open_tasks == ["open"]
+
+
+def test_sparse_points_where_they_have_no_place_are_refused_in_words():
+    X, y, task = problem(3)
+    rows = scipy.sparse.csr_array(X)
+    with pytest.raises(TypeError, match="needs dense points"):
+        make(geometry=Full()).run(from_arrays(rows, y, task))
+    with pytest.raises(TypeError, match="some tasks have sparse rows"):
+        make().run([(rows[:5], y[:5]), (X[:5], y[:5])])
+    with pytest.raises(ValueError, match="one label a row"):
+        from_arrays(rows, y[:-1], task)
+    with pytest.raises(TypeError, match="needed real numbers"):
+        from_arrays(rows.astype(complex), y, task)
