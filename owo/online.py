@@ -19,6 +19,7 @@ from owo import kernels
 from owo._record import as_state
 from owo.doors import as_geometry, as_law, as_loss, as_vector, refuse_labels, whole
 from owo.geometry import Fixed, Identity
+from owo.geometry.maps import stream
 from owo.laws import CoinBetting, Frozen, acts_across, keeps_to_potential
 from owo.ledger import Ledger
 from owo.slots import Rows, Slots, aligned
@@ -146,8 +147,7 @@ class OnlineWithinOnline:
         """M as a new task would use it: one number (1,), the diagonal (d,), or a matrix (d, d)."""
         self._require_dimension("the metric")
         if self._map is not None:
-            M: Array = self._map.play.copy()
-            return M
+            return np.array(self._map.play)
         return self._metric.play.copy() if len(self._metric.play) else np.ones(1)
 
     @property
@@ -354,7 +354,7 @@ class OnlineWithinOnline:
             else:
                 ended = int(self._clock[kernels.ENDED])
                 path_rows = lambda row: (ended + row) // stride - ended // stride if stride else 0  # noqa: E731
-                done = self._map.stream(kernel, X, y, task, ends, slots, written, path_rows)
+                done = stream(self._map, kernel, X, y, task, ends, slots, written, path_rows)
             if done < len(y):
                 raise FloatingPointError(
                     f"a loss, a gradient or their sum overflowed at row {done} (task {key_of(done)!r}), so nothing of "

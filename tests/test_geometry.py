@@ -22,7 +22,10 @@ from owo.geometry import (
     Paper,
     Projected,
     Scalar,
+    matrices,
 )
+from owo.geometry.lowrank import LowRankMap
+from owo.geometry.maps import Map
 
 RUNS = 16
 WITHIN = (owo.DualAveraging(0.1), owo.GrowingFTRL(2.0), owo.InverseSqrt(0.3), owo.AdaptiveNorm(1.0))
@@ -256,6 +259,36 @@ def test_a_fixed_metric_is_a_change_of_features_where_the_bias_is_frozen(law):
     yours = mine._replace(weights=np.linalg.solve(A, u)[None])
     assert np.allclose(ours.certificate(mine).total, theirs.certificate(yours).total, rtol=1e-8)  # A is inverted
     ours.check(mine)
+
+
+@pytest.mark.parametrize("kind", [FeatureMap, Full], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("law", [owo.AdaptiveNorm(1.0), owo.DualAveraging(0.03)], ids=name)
+@pytest.mark.parametrize("tasks", [3, 40])
+def test_gradients_of_rank_one_cost_their_span_and_give_the_same_numbers(kind, law, tasks, monkeypatch):
+    """More tasks than dimensions, and fewer; tasks that overlap; a q of 0 and one that repeats."""
+    rng = np.random.default_rng(9)
+    block = stream(rng, owo.Absolute(), [int(n) for n in rng.integers(1, 9, tasks)], 12, 1.0, "random").interleaved(rng)
+    geometry = kind(law=law, mirror=Projected(), gradient=Paper())
+
+    def run():
+        learner = owo.OnlineWithinOnline(owo.Absolute(), *laws(), "task", geometry=geometry)
+        return learner, learner.run(block, path_every=1)
+
+    low, ours = run()
+    assert isinstance(low._map, LowRankMap) and low._map.play.Q.shape[1] <= min(tasks, 12)
+    monkeypatch.setattr(matrices, "_learner", matrices.dense_map)
+    dense, theirs = run()
+    assert isinstance(dense._map, Map)
+    # eigenvalues of another matrix with the same ones: some units in the last place, through 40 tasks
+    for one, other in (
+        (low.metric, dense.metric),
+        (ours.losses, theirs.losses),
+        (ours.metric_path, theirs.metric_path),
+        (ours.tables["moves"].filled[:, 1], theirs.tables["moves"].filled[:, 1]),
+        (ours.stages.spent, theirs.stages.spent),
+    ):
+        assert np.allclose(one, other, rtol=1e-10, atol=1e-10)
+    assert (ours.tables["moves"].filled[:, 0] >= theirs.tables["moves"].filled[:, 0] - 1e-10).all()  # a bound on it
 
 
 def test_stages_of_a_long_run_are_thinned_and_still_bound(monkeypatch):

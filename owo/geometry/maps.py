@@ -98,19 +98,15 @@ class Map:
         account[PULL] = math.sqrt(pull2)
         if not self.rule.learns:
             return True
-        scale = account[SCALE] or (2.0 * account[SLACK] / pull2 if pull2 > 0.0 else 0.0)
+        scale = settled_scale(account, pull2)
         H = self.rule.gradient.of(task, scale)
-        self.spent = self.spent + task.B
+        self.spent = self.spent + self.rule.gradient.spend(task.B)
         if not (np.isfinite(np.sum(H * H)) and np.isfinite(self.spent).all()):
             return False
         if task.M is not self.play:
             self.late += float(np.sum(H * (task.M - self.play)))
         self._learn(H)
-        written.moves[row] = self.slack, self.late
-        pace = -(-rows // len(written.stages))
-        if (row + 1) % pace == 0 or row + 1 == rows:
-            written.stages[row // pace, :-1] = self.spent.ravel()
-            written.stages[row // pace, -1] = self.inverse
+        write_row(written, row, rows, (self.slack, self.late), (*self.spent, self.inverse))
         return math.isfinite(self.slack + self.late)
 
     def _learn(self, H: Array) -> None:
@@ -128,35 +124,49 @@ class Map:
         self.total, self.state = self.total + H, after
         self.play, self.dual = self._fitted(self.initial_dual - law.scale(after) * self.total)
 
-    def stream(
-        self, kernel: Callable[..., int], X: Array, y: Array, task: Any, ends: Any, slots: Any, written: Any,
-        path_rows: Callable[[int], int],
-    ) -> int:  # fmt: skip
-        """Run the kernel on every piece of a task; how many points were taken, as ``kernels.run``.
-
-        ``path_rows`` says how many rows of the path precede the row of a task that ends.
-        """
-        of = slots[task]
-        cuts = np.flatnonzero((of[1:] != of[:-1]) | ends[:-1]) + 1
-        rows, row = len(written.accounts), 0
-        for a, b in itertools.pairwise([0, *cuts.tolist(), len(y)]):
-            slot, ending = int(of[a]), bool(ends[b - 1])
-            open_task, slopes = self.begin(slot), np.empty((b - a, 3))
-            points = slice(a, b) if len(written.losses) else slice(0)
-            piece = cut(written, points, slice(row, row + ending), slice(path_rows(row), None), slopes)
-            done = kernel(X[a:b], X[a:b] @ open_task.M, y[a:b], task[a:b], ends[a:b], piece)
-            if done < b - a:
-                return a + done
-            self.note(slot, X[a:b], slopes)
-            if ending and not self.end(slot, written, row, rows):
-                return b - 1
-            if path_rows(row + ending) > path_rows(row):
-                written.path[path_rows(row), X.shape[1] :] = self.play.ravel() if self.rule.learns else ()
-            row += ending
-        return len(y)
-
     def _fitted(self, dual: Array) -> tuple[Array, Array]:
         values, vectors = np.linalg.eigh(dual)
         fitted = self.rule.within.fit(self.rule.mirror, values)
         primal = self.rule.mirror.primal(fitted)
         return (vectors * primal) @ vectors.T, (vectors * fitted) @ vectors.T
+
+
+def settled_scale(account: Any, pull2: float) -> float:
+    """The scale that a task's certificate stands on: of its last play, or of the next one if that was 0."""
+    return float(account[SCALE]) or (2.0 * float(account[SLACK]) / pull2 if pull2 > 0.0 else 0.0)
+
+
+def write_row(written: Any, row: int, rows: int, moves: tuple[float, ...], stage: tuple[float, ...]) -> None:
+    """A row of the ledger for M; a stage every so many rows, and after the last."""
+    written.moves[row] = moves
+    pace = -(-rows // len(written.stages))
+    if (row + 1) % pace == 0 or row + 1 == rows:
+        written.stages[row // pace] = stage
+
+
+def stream(
+    learner: Any, kernel: Callable[..., int], X: Array, y: Array, task: Any, ends: Any, slots: Any, written: Any,
+    path_rows: Callable[[int], int],
+) -> int:  # fmt: skip
+    """Run the kernel on every piece of a task, and the learner of M; how many points were taken, as ``kernels.run``.
+
+    ``path_rows`` says how many rows of the path precede the row of a task that ends.
+    """
+    of = slots[task]
+    cuts = np.flatnonzero((of[1:] != of[:-1]) | ends[:-1]) + 1
+    rows, row = len(written.accounts), 0
+    for a, b in itertools.pairwise([0, *cuts.tolist(), len(y)]):
+        slot, ending = int(of[a]), bool(ends[b - 1])
+        open_task, slopes = learner.begin(slot), np.empty((b - a, 3))
+        points = slice(a, b) if len(written.losses) else slice(0)
+        piece = cut(written, points, slice(row, row + ending), slice(path_rows(row), None), slopes)
+        done = kernel(X[a:b], X[a:b] @ open_task.M, y[a:b], task[a:b], ends[a:b], piece)
+        if done < b - a:
+            return a + done
+        learner.note(slot, X[a:b], slopes)
+        if ending and not learner.end(slot, written, row, rows):
+            return b - 1
+        if path_rows(row + ending) > path_rows(row):
+            written.path[path_rows(row), X.shape[1] :] = np.asarray(learner.play).ravel() if learner.rule.learns else ()
+        row += ending
+    return len(y)

@@ -12,8 +12,9 @@ from owo import laws
 from owo._record import record, require
 from owo.geometry.coordinates import FixedDiagonal
 from owo.geometry.identity import Begun, Metric, Spent, no_metric, norm
+from owo.geometry.lowrank import LowRankMap
 from owo.geometry.maps import Given, Map, OpenTask
-from owo.geometry.mirrors import Exponentiated
+from owo.geometry.mirrors import Exponentiated, Projected
 from owo.laws import AdaptiveNorm
 
 Array = NDArray[np.float64]
@@ -89,8 +90,11 @@ class Exact(NamedTuple):
     def of(self, task: OpenTask, c: float) -> Array:
         return task.H
 
-    def within(self, B: Array, M: Array, largest: float) -> Any:
-        return np.tensordot(B, M, axes=2)
+    def spend(self, B: Array) -> Array:
+        return B.ravel()
+
+    def within(self, spent: Array, M: Array, largest: float) -> Any:
+        return spent @ M.ravel()
 
 
 @record
@@ -100,8 +104,11 @@ class Complete(NamedTuple):
     def of(self, task: OpenTask, c: float) -> Array:
         return task.B - 0.5 * c * np.outer(task.q, task.q)
 
-    def within(self, B: Array, M: Array, largest: float) -> Any:
-        return np.tensordot(B, M, axes=2)
+    def spend(self, B: Array) -> Array:
+        return B.ravel()
+
+    def within(self, spent: Array, M: Array, largest: float) -> Any:
+        return spent @ M.ravel()
 
 
 @record
@@ -115,8 +122,11 @@ class Paper(NamedTuple):
     def of(self, task: OpenTask, c: float) -> Array:
         return -0.5 * c * np.outer(task.q, task.q)
 
-    def within(self, B: Array, M: Array, largest: float) -> Any:
-        return largest * np.trace(B, axis1=1, axis2=2)
+    def spend(self, B: Array) -> Array:
+        return np.array([np.trace(B)])
+
+    def within(self, spent: Array, M: Array, largest: float) -> Any:
+        return largest * spent[..., 0]
 
 
 # -------------------------------------------------------------------------------------------------------- geometries
@@ -182,10 +192,10 @@ class FeatureMap(NamedTuple):
         return Trace(self.radius)
 
     def begun(self, d: int, initial: Any) -> Begun:
-        return Begun(Given(), no_metric(), _new(self, d, initial))
+        return Begun(Given(), no_metric(), _learner(self, d, initial))
 
     def stage(self, width: int) -> int:
-        return width + 1
+        return len(self.gradient.spend(np.empty((math.isqrt(width),) * 2))) + 1
 
     def bound(self, spent: Spent, apart: Array, other: Any) -> tuple[Array, Array, Array]:
         return _bound(self, spent, apart, other)
@@ -214,10 +224,10 @@ class Full(NamedTuple):
         return Spectrum(self.low, self.high)
 
     def begun(self, d: int, initial: Any) -> Begun:
-        return Begun(Given(), no_metric(), _new(self, d, initial))
+        return Begun(Given(), no_metric(), _learner(self, d, initial))
 
     def stage(self, width: int) -> int:
-        return width + 1
+        return len(self.gradient.spend(np.empty((math.isqrt(width),) * 2))) + 1
 
     def bound(self, spent: Spent, apart: Array, other: Any) -> tuple[Array, Array, Array]:
         return _bound(self, spent, apart, other)
@@ -229,15 +239,25 @@ def _check(rule: Any) -> None:
     require(hasattr(rule.gradient, "within"), rule, "gradient", "Exact(), Complete() or Paper()")
 
 
-def _new(rule: Any, d: int, initial: Any) -> Map:
+def _learner(rule: Any, d: int, initial: Any) -> Map | LowRankMap:
+    """The learner of M, in the form that costs least."""
+    play = rule.within.middle(d) if initial is None else as_metric(initial, d, rule, "metric")
+    rank_one = isinstance(rule.gradient, Paper) and isinstance(rule.mirror, Projected)
+    if rank_one and np.array_equal(play, play[0, 0] * np.eye(d)):
+        return LowRankMap.begun(rule, d, float(play[0, 0]))
+    return dense_map(rule, d, initial)
+
+
+def dense_map(rule: Any, d: int, initial: Any) -> Map:
+    """The learner of M whatever the gradients are."""
     play = rule.within.middle(d) if initial is None else as_metric(initial, d, rule, "metric")
     values, vectors = np.linalg.eigh(play)
     fitted = rule.mirror.dual(np.maximum(values, 0.0))
     if not np.isfinite(fitted).all():
         raise ValueError("metric is singular; with Exponentiated() M must start positive definite: take Projected()")
     dual = (vectors * fitted) @ vectors.T
-    zeros = np.zeros((d, d))
-    return Map(rule, play, dual, play, dual, zeros, zeros, rule.law.start())
+    spent = rule.gradient.spend(np.zeros((d, d)))
+    return Map(rule, play, dual, play, dual, np.zeros((d, d)), spent, rule.law.start())
 
 
 def as_metric(values: Any, d: int, rule: Any, name: str) -> Array:
@@ -280,7 +300,7 @@ def _bound(rule: Any, spent: Spent, apart: Array, given: Any) -> tuple[Array, Ar
     """Terms of a certificate against M' (d, d): within the tasks (T,), spread of each task (T,), learning M (T,)."""
     d, tasks = apart.shape[1], len(spent.scales)
     initial, stages = spent.initial.reshape(d, d), spent.stages
-    B = stages.spent[:, :-1].reshape(-1, d, d)
+    B = stages.spent[:, :-1]
     scaled = apart / np.sqrt(2.0 * spent.scales)[:, None]
     other = _nearly_best(rule, scaled, B[-1]) if given is None else as_metric(given, d, rule, "comparator has metric")
     values, vectors = np.linalg.eigh(other)
@@ -308,5 +328,5 @@ def _nearly_best(rule: Any, scaled: Array, B: Array) -> Array:
         return rule.within.middle(len(values))
     paid = float(values[-1] * values.sum())
     root = (vectors * np.maximum(values / values[-1], 1e-9)) @ vectors.T
-    met = float(np.sum(B * root))
+    met = float(rule.gradient.within(B, root, 1.0))
     return rule.within.like(root * math.sqrt(paid / met) if met > 0.0 else root)
