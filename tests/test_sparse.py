@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -124,3 +127,42 @@ def test_sparse_points_where_they_have_no_place_are_refused_in_words():
         from_arrays(rows, y[:-1], task)
     with pytest.raises(TypeError, match="needed real numbers"):
         from_arrays(rows.astype(complex), y, task)
+
+
+# ------------------------------------------------------------------------------------------------------- on ratings
+
+FOLDER = os.environ.get("OWO_DATA", "")
+needs_folder = pytest.mark.skipif(not FOLDER, reason="OWO_DATA does not name a folder with the data sets")
+
+
+def ratings(name, rating):
+    """Users as tasks, items one-hot beside an intercept, rows of norm 1; centred ratings."""
+    with np.load(pathlib.Path(FOLDER) / name, allow_pickle=False) as file:
+        user, item, y, items = file["user"], file["item"].astype(np.int64), rating(file), int(file["n_items"])
+    columns = np.column_stack((item, np.full(len(item), items))).ravel()
+    values, starts = np.full(2 * len(item), np.sqrt(0.5)), 2 * np.arange(len(item) + 1)
+    return from_arrays(scipy.sparse.csr_array((values, columns, starts), shape=(len(item), items + 1)), y, user)
+
+
+def mean_loss(block, inner, outer, update="point", **options):
+    learner = owo.OnlineWithinOnline(owo.Absolute(), inner, outer, update, **options)
+    return learner.run(block).losses.sum() / block.n
+
+
+@needs_folder
+def test_jokes_are_rated_better_by_who_knows_other_people():
+    """Against independent learning with its best strength; the step inside tasks is learned."""
+    block = ratings("jester3.npz", lambda file: file["rating_x100"] / 100.0 - np.mean(file["rating_x100"]) / 100.0)
+    alone = min(mean_loss(block, owo.GrowingFTRL(s), owo.Frozen()) for s in 10.0 ** np.arange(-2, 1, 0.25))
+    together = mean_loss(block, owo.GrowingFTRL(1.0), owo.AdaptiveNorm(10.0), geometry=Scalar())
+    assert together < 0.93 * alone
+
+
+@needs_folder
+def test_films_are_rated_better_by_who_knows_other_people():
+    """At the same strength; against the best strength for learning alone the gain is 8 %."""
+    block = ratings("ml100k.npz", lambda file: file["rating"] - 3.0)
+    strengths = 10.0 ** np.arange(-2, 1, 0.25)
+    together = mean_loss(block, owo.GrowingFTRL(1.0), owo.DualAveraging(0.1))
+    assert together < 0.85 * mean_loss(block, owo.GrowingFTRL(1.0), owo.Frozen())
+    assert together < 0.93 * min(mean_loss(block, owo.GrowingFTRL(s), owo.Frozen()) for s in strengths)

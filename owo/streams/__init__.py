@@ -10,11 +10,13 @@ from owo.streams.arrays import as_blocks, from_arrays, from_tasks
 from owo.streams.block import Block, Task
 from owo.streams.columns import from_csv, from_frame
 from owo.streams.encoding import Encoding
+from owo.streams.fourier import RandomFourier
 from owo.streams.synthetic import Synthetic, Truth
 
 __all__ = [
     "Block",
     "Encoding",
+    "RandomFourier",
     "Synthetic",
     "Task",
     "Truth",
