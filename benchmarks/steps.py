@@ -1,8 +1,8 @@
 """How good a step learned inside tasks is, on three real sets, beside every fixed one.
 
-For a grid of fixed steps m: the mean loss, and the certificate a point against the best bias in hindsight. Beside them
-what ``Scalar``, ``Diagonal`` and ``Full`` lose, started at the best step and 100 times below and above it. The bias moves
-after every point, for each row with the best of a grid of steps across tasks, in hindsight.
+For a grid of fixed steps m: the mean loss, and the certificate a point against the best bias in hindsight. Beside
+them what ``Scalar``, ``Diagonal`` and ``Full`` lose, started at the best step and 100 times below and above it. The
+bias moves after every point, for each row with the best of a grid of steps across tasks, in hindsight.
 
 Usage: python -m benchmarks.steps [--out results/bench]
 """
