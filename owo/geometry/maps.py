@@ -105,7 +105,7 @@ class Map:
             return False
         if task.M is not self.play:
             self.late += float(np.sum(H * (task.M - self.play)))
-        self._learn(H)
+        self.learn(H)
         written.moves[row] = self.slack, self.late
         pace = -(-rows // len(written.stages))
         if (row + 1) % pace == 0 or row + 1 == rows:
@@ -113,7 +113,7 @@ class Map:
             written.stages[row // pace, -1] = self.inverse
         return math.isfinite(self.slack + self.late)
 
-    def _learn(self, H: Array) -> None:
+    def learn(self, H: Array) -> None:
         """Follow the regularised leader; ``slack = max_M <H, M_t - M> - divergence(M, M_t) / c_t``."""
         law, mirror = self.rule.law, self.rule.mirror
         after = law.observe(self.state, float(np.sum(H * self.total)), float(np.sum(H * H)))
