@@ -37,6 +37,10 @@ from owo.streams import Block, as_blocks
 Array = NDArray[np.float64]
 
 
+OVERFLOW = 1e150
+"""Numbers above have no square."""
+
+
 class History(NamedTuple):
     """What came of T tasks in a run of ``ExactMeta``; arrays (T,) unless said otherwise."""
 
@@ -194,20 +198,31 @@ class ExactMeta:
 
     def _learn(self, X: Array, y: Array) -> Optimum:
         """The optimum of a task around the bias and the metric as they stand, from which both then learn."""
-        if self.d is None:
+        new = self.d is None
+        if new:
             self._open(np.zeros(X.shape[1]))
-        metric = None if isinstance(self.geometry, Identity) else self.metric
-        best = task_optimum(self.loss, X, y, self.strength, self.bias, self.tolerance, metric=metric)
-        q = best.slopes @ X
-        if not np.isfinite(np.sum(q * q) ** 2):
-            raise FloatingPointError(
-                f"the gradient of task number {self.tasks} overflowed, so it was not learned. Scale the features"
-            )
+        try:
+            metric = None if isinstance(self.geometry, Identity) else self.metric
+            best = task_optimum(self.loss, X, y, self.strength, self.bias, self.tolerance, metric=metric)
+            q, scale = best.slopes @ X, 0.5 / (len(y) * self.strength)
+            self._refuse_overflow(q, scale)
+        except BaseException:
+            self.d = None if new else self.d  # refused first data leave the dimension open
+            raise
         if self.geometry.learns:
-            self._move_metric(q, 0.5 / (len(y) * self.strength))
+            self._move_metric(q, scale)
         kernels.learn_across(self.outer, self._across, q)
         self.tasks, self._gap = self.tasks + 1, self._gap + best.gap
         return best
+
+    def _refuse_overflow(self, q: Array, scale: float) -> None:
+        """Both learners square their gradients and add them up."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            size = float(np.sum(q * q)) * max(1.0, scale) * (self.tasks + 1)
+        if not size < OVERFLOW:
+            raise FloatingPointError(
+                f"the gradient of task number {self.tasks} overflowed, so it was not learned. Scale the features"
+            )
 
     def _move_metric(self, q: Array, scale: float) -> None:
         """M learns from ``-scale q q^T``, or from what of it there is in its coordinates."""

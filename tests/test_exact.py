@@ -266,6 +266,9 @@ def test_bad_input_is_refused_and_leaves_the_learner_as_it_was():
             read()
     with pytest.raises(ValueError, match="the stream is empty"):
         learner.run([])
+    with pytest.raises(ValueError, match="does not take the label"):
+        learner.run([(np.ones((2, D + 1)), np.zeros(2))])
+    assert learner.d is None
     block = block_of(CLASSIFICATION[0])
     with pytest.raises(ValueError, match="task 1 goes on after its block"):
         learner.run(block.rows(0, 10))
@@ -279,6 +282,16 @@ def test_bad_input_is_refused_and_leaves_the_learner_as_it_was():
     for ours, theirs in zip(before, (learner.bias, learner.metric, learner.certificate(np.zeros(D))), strict=True):
         assert np.array_equal(ours, theirs)
     assert learner.tasks == 5
+
+
+@pytest.mark.parametrize("geometry", [Identity(), Diagonal(), Full()], ids=name)
+def test_what_overflows_is_not_learned(geometry):
+    learner = ExactMeta(owo.Squared(), 1e300, owo.DualAveraging(1.0), geometry)
+    learner.run([([[1.0, 2.0]], [1.0])])
+    bias, M = learner.bias, learner.metric
+    with pytest.raises(FloatingPointError, match="task number 1 overflowed"):
+        learner.run([([[1.0, 2.0]], [1e100])])
+    assert np.array_equal(bias, learner.bias) and np.array_equal(M, learner.metric) and learner.tasks == 1
 
 
 # ------------------------------------------------------------------------------------------------- what is gained
