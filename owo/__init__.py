@@ -3,8 +3,8 @@
 >>> import owo
 >>> learner = owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), owo.DualAveraging(0.1), update="task")
 
-``losses``, ``laws`` and ``streams`` hold the parts, ``hindsight`` what was possible, ``checks`` tests for parts of your
-own.
+``losses``, ``laws`` and ``streams`` hold the parts, ``hindsight`` and ``oracles`` what was possible, ``exact`` the
+baseline with a solver inside, ``checks`` tests for parts of your own.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from owo.streams import Block, Task
 
 __version__ = "0.1.0"
 
-_LATER = ("checks", "hindsight", "plotting", "reference", "streams")
+_LATER = ("checks", "exact", "hindsight", "oracles", "plotting", "reference", "streams")
 
 __all__ = [
     "Absolute",

@@ -56,7 +56,7 @@ class Data(NamedTuple):
     X: Array
     """the points (n, d)"""
     rows: Array
-    """the same points rotated (n, k); X itself where every task has at least d"""
+    """the same points in the metric, rotated (n, k); not rotated, where every task has as many points as features"""
     y: Array
     """the labels (n,)"""
     offsets: NDArray[np.int64]

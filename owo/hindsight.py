@@ -204,8 +204,13 @@ def own_optimum(loss: Any, block: Block, strength: float) -> Comparator:
     return Comparator("own optimum", lengths @ found.weights / block.n, found.weights, found.losses, found.keys)
 
 
-def given_bias(loss: Any, block: Block, strength: float, bias: ArrayLike, name: str = "given bias") -> Comparator:
+def given_bias(
+    loss: Any, block: Block, strength: float, bias: ArrayLike, name: str = "given bias", *,
+    metric: ArrayLike | None = None,
+) -> Comparator:  # fmt: skip
     """Every task at its optimum around a bias (d,): the true mean of synthetic tasks, or 0 for independent learning.
+
+    With a ``metric`` M', as for ``optima``, that is the optimum of ``L_t(theta', M')``; the comparator keeps M'.
 
     Raises
     ------
@@ -219,8 +224,8 @@ def given_bias(loss: Any, block: Block, strength: float, bias: ArrayLike, name: 
     >>> given_bias(owo.Squared(), block, 1.0, [1.0], name="one").weights.round(6).tolist()
     [[0.5], [1.5]]
     """
-    found = optima(loss, block, strength, bias)
-    return Comparator(name, as_vector(bias, "bias", block.d), found.weights, found.losses, found.keys)
+    found = optima(loss, block, strength, bias, metric=metric)
+    return Comparator(name, as_vector(bias, "bias", block.d), found.weights, found.losses, found.keys, metric)
 
 
 def best_bias(loss: Any, block: Block, strength: float, tolerance: float = 1e-8) -> Comparator:

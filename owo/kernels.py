@@ -377,6 +377,19 @@ def end_one(inner, outer, geometry, every_point, j, across, within, clock, writt
     return True
 
 
+@lean_kernel
+def learn_across(outer, across, q):
+    """The learner across tasks sees the gradient q of a task that no run has met, as ``run`` does; ``q`` is cleared."""
+    G = across.total
+    _, along, norm2 = dots(q, G, G)
+    meta, tally, _, _ = hand_over(
+        outer, as_state(outer.start(), across.state), as_state(ACCOUNT, across.account), 0.0, False, q, along, norm2,
+        across,
+    )  # fmt: skip
+    keep(meta, across.state)
+    keep(tally, across.account)
+
+
 @kernel
 def cumulative(values):
     """Running sums (n,) with the rounding error carried along."""

@@ -173,7 +173,22 @@ class Ledger:
 
     @property
     def metric_path(self) -> Array:
-        """M after the tasks numbered ``path_tasks``, (P, K) or (P, d, d); (P, 0) where it is not learned."""
+        """M after the tasks numbered ``path_tasks``, (P, K) or (P, d, d); (P, 0) where it is not learned.
+
+        The M that carries a statistical guarantee for new tasks is the mean over the path, or one drawn from it, not
+        the last: regret bounds the sum of what all of them lost, and ``L_t`` is convex in M (Denevi et al., NeurIPS
+        2019). Learn with ``path_every=1``, or every k-th for a path k times as short; then start a ``Fixed`` learner at
+        the mean.
+
+        >>> import owo
+        >>> inner, outer, tasks = owo.GrowingFTRL(1.0), owo.Frozen(), [([[1.0, 0.0], [1.0, 1.0]], [2.0, 3.0])] * 5
+        >>> learner = owo.OnlineWithinOnline(owo.Absolute(), inner, outer, "task", geometry=owo.geometry.Full())
+        >>> mean = learner.run(tasks, path_every=1).metric_path.mean(axis=0)
+        >>> fixed = owo.geometry.Fixed()
+        >>> new = owo.OnlineWithinOnline(owo.Absolute(), inner, outer, "task", geometry=fixed, metric=mean)
+        >>> mean.shape, new.adapt([[1.0, 0.0], [1.0, 1.0]], [2.0, 2.0], average=True).shape
+        ((2, 2), (2,))
+        """
         d, path = len(self.centre), self.tables["path"].filled[:, len(self.centre) :]
         return path.reshape(-1, d, d) if path.shape[1] == d * d > 1 else path
 

@@ -18,6 +18,7 @@ from owo import ascent
 from owo.ascent import GAP, LOSS, MOVED, STEPS, SWEEPS, VALUE, Data, Goal
 from owo.curvature import curvature
 from owo.doors import as_block, as_loss, as_vector, positive, refuse_labels, whole
+from owo.geometry.matrices import root_of
 from owo.rotation import restore, rotate
 from owo.streams.block import Block
 from owo.streams.points import as_points
@@ -38,7 +39,7 @@ class Optimum(NamedTuple):
     weights: Array
     """w (d,)"""
     slopes: Array
-    """s (n,): a subgradient of the loss at every point, with ``w = bias - sum_i s_i x_i / (n strength)``"""
+    """s (n,): a subgradient of the loss at every point, with ``w = bias - M sum_i s_i x_i / (n strength)``"""
     value: float
     """P(w), the regularised loss"""
     gap: float
@@ -79,12 +80,15 @@ def task_optimum(
     bias: ArrayLike | None = None,
     tolerance: float = 1e-8,
     *,
+    metric: ArrayLike | None = None,
     max_sweeps: int = MAX_SWEEPS,
     max_steps: int = MAX_STEPS,
 ) -> Optimum:
     """The weights of least regularised loss on one task, with a certificate.
 
-    ``min_w  sum_i loss(<x_i, w>, y_i) + n strength / 2 |w - bias|^2``
+    ``min_w  sum_i loss(<x_i, w>, y_i) + n strength / 2 |w - bias|^2``, the distance in the norm of the inverse of a
+    metric M: ``<w - bias, M^+ (w - bias)>``, and w - bias in the range of M. With ``M = A A^T`` and ``w = bias + A v``
+    that is the plain problem for v on points ``A^T x_i`` whose predictions start at ``<x_i, bias>``.
 
     Parameters
     ----------
@@ -93,6 +97,7 @@ def task_optimum(
     strength : lambda > 0, in units of loss over |w|^2
     bias : theta (d,); default 0
     tolerance : the gap asked for, relative to ``1 + |value|``
+    metric : M, positive semidefinite: a number, a diagonal (d,) or a matrix (d, d); default 1
     max_sweeps, max_steps : limits on the work, whole numbers of at least 0
 
     Raises
@@ -101,7 +106,7 @@ def task_optimum(
         ``loss`` is no loss; points, labels or bias are not real numbers.
     ValueError
         Shapes that do not fit, NaN or infinity; labels that the loss does not take; strength, tolerance or a limit
-        out of range.
+        out of range; a metric that is not positive semidefinite.
 
     Warns
     -----
@@ -114,9 +119,11 @@ def task_optimum(
     >>> best = task_optimum(owo.Absolute(), [[1.0], [1.0], [1.0]], [0.0, 1.0, 5.0], strength=0.01)
     >>> best.weights.round(3).tolist(), best.certified
     ([1.0], True)
+    >>> task_optimum(owo.Squared(), [[1.0, 1.0]], [3.0], strength=1.0, metric=[2.0, 0.0]).weights.round(3).tolist()
+    [2.0, 0.0]
     """
     X, y = as_points(X, y)
-    tasks = Tasks(loss, X, y, np.array([0, len(y)], dtype=np.int64), ("the task",), strength)
+    tasks = Tasks(loss, X, y, np.array([0, len(y)], dtype=np.int64), ("the task",), strength, metric)
     tasks.solve(bias_or_zeros(bias, tasks.d), _goals(tolerance, max_sweeps, max_steps))
     found = tasks.optima(tolerance)
     _warn(found, tolerance, max_steps)
@@ -133,6 +140,7 @@ def optima(
     bias: ArrayLike | None = None,
     tolerance: float = 1e-8,
     *,
+    metric: ArrayLike | None = None,
     max_sweeps: int = MAX_SWEEPS,
     max_steps: int = MAX_STEPS,
 ) -> Optima:
@@ -158,7 +166,7 @@ def optima(
     >>> dict(zip(found.keys, found.weights[:, 0].round(3).tolist()))
     {'a': 0.0, 'b': 1.0}
     """
-    tasks = Tasks.of(loss, block, strength)
+    tasks = Tasks.of(loss, block, strength, metric)
     tasks.solve(bias_or_zeros(bias, tasks.d), _goals(tolerance, max_sweeps, max_steps))
     found = tasks.optima(tolerance)
     _warn(found, tolerance, max_steps)
@@ -168,33 +176,37 @@ def optima(
 class Tasks:
     """Tasks whose rows stand together, ready for the kernels; each solve starts from the slopes of the one before.
 
-    ``X`` (n, d), ``y`` (n,) and ``offsets`` (T + 1,) of T tasks with ``keys``.
+    ``X`` (n, d), ``y`` (n,) and ``offsets`` (T + 1,) of T tasks with ``keys``. With a metric ``M = A A^T`` the kernels
+    see the points ``A^T x`` (``seen``), and ``theta + A v`` is what ``theta + v`` is without one.
     """
 
     def __init__(
-        self, loss: Any, X: Array, y: Array, offsets: NDArray[np.int64], keys: tuple[Hashable, ...], strength: float
-    ) -> None:
+        self, loss: Any, X: Array, y: Array, offsets: NDArray[np.int64], keys: tuple[Hashable, ...], strength: float,
+        metric: ArrayLike | None = None,
+    ) -> None:  # fmt: skip
         self.loss, self.keys, self.strength = as_loss(loss), keys, positive(strength, "strength")
         refuse_labels(loss, y)
         self.n, self.d = X.shape
-        lengths = np.diff(offsets)
-        k = min(self.d, int(lengths.max()))
-        rows = X if lengths.min() >= self.d else np.empty((self.n, k))
-        if rows is not X:
-            rotate(X, offsets, rows)
+        self.root = None if metric is None else root_of(metric, self.d)
+        self.seen = X if self.root is None else X @ self.root
+        lengths, width = np.diff(offsets), self.seen.shape[1]
+        k = min(width, int(lengths.max()))
+        rows = self.seen if lengths.min() >= width else np.empty((self.n, k))
+        if rows is not self.seen:
+            rotate(self.seen, offsets, rows)
         points = np.zeros((self.n, ascent.KEPT + 1))
-        points[:, ascent.SQUARE] = np.einsum("ij,ij->i", X, X)
+        points[:, ascent.SQUARE] = np.einsum("ij,ij->i", self.seen, self.seen)
         self.data = Data(X, rows, y, offsets, points, np.empty((k + 3, k)))
         self.shifts, self.results = np.zeros((len(lengths), k)), np.zeros((len(lengths), STEPS + 1))
         self.bias = np.zeros(self.d)
         self.inertia = self.strength * self.n
 
     @classmethod
-    def of(cls, loss: Any, block: Block, strength: float) -> Tasks:
+    def of(cls, loss: Any, block: Block, strength: float, metric: ArrayLike | None = None) -> Tasks:
         """Those of a block, in the order of its keys."""
         together = as_block(block).grouped()
         offsets = np.concatenate(([0], np.cumsum(together.lengths, dtype=np.int64)))
-        return cls(loss, np.asarray(together.X), together.y, offsets, together.keys, strength)
+        return cls(loss, np.asarray(together.X), together.y, offsets, together.keys, strength, metric)
 
     def solve(self, bias: Array, goals: tuple[Goal, Goal]) -> None:
         """The optima around a bias: stage one, then stage two for the tasks that need it."""
@@ -217,10 +229,14 @@ class Tasks:
     def gaps(self) -> Array:
         """How far each task is above its optimum at most, (T,): the duality gaps, and what rounding may hide in them.
 
-        A prediction is known to about a unit in the last place of ``|x| (|bias| + |v|)``, however small it is itself.
+        A prediction is known to about a unit in the last place of ``|x| (|bias| + |A| |v|)``, however small it is
+        itself.
         """
-        slopes, lengths = np.abs(self.data.points[:, ascent.SLOPE]), np.sqrt(self.data.points[:, ascent.SQUARE])
-        reach = float(np.linalg.norm(self.bias)) + np.linalg.norm(self.shifts, axis=1)
+        squares, size = self.data.points[:, ascent.SQUARE], 1.0
+        if self.root is not None:
+            squares, size = np.einsum("ij,ij->i", self.data.X, self.data.X), float(np.linalg.norm(self.root, 2))
+        slopes, lengths = np.abs(self.data.points[:, ascent.SLOPE]), np.sqrt(squares)
+        reach = float(np.linalg.norm(self.bias)) + size * np.linalg.norm(self.shifts, axis=1)
         met = np.add.reduceat(slopes * lengths, self.data.offsets[:-1]) * reach
         known: Array = np.maximum(self.results[:, GAP], 0.0) + ascent.ROUNDING * (met + self.results[:, LOSS])
         return known
@@ -239,8 +255,12 @@ class Tasks:
     def optima(self, tolerance: float) -> Optima:
         """What was found, in the coordinates of X."""
         slopes = self.data.points[:, ascent.SLOPE].copy()
-        weights, pulls = np.empty((2, len(self.keys), self.d))
-        restore(self.data.X, self.data.rows, self.data.offsets, slopes, self.bias, self.shifts, weights, pulls)
+        weights, pulls = np.empty((2, len(self.keys), self.seen.shape[1]))
+        start = self.bias if self.root is None else np.zeros(self.seen.shape[1])
+        restore(self.seen, self.data.rows, self.data.offsets, slopes, start, self.shifts, weights, pulls)
+        if self.root is not None:
+            weights = self.bias + weights @ self.root.T
+            pulls = np.add.reduceat(slopes[:, None] * self.data.X, self.data.offsets[:-1], axis=0)
         values, losses = self.results[:, [VALUE, LOSS]].T.copy()
         gaps = self.gaps()
         certified = np.isfinite(values) & (gaps <= tolerance * (1.0 + np.abs(values)))

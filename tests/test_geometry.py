@@ -291,6 +291,18 @@ def test_gradients_of_rank_one_cost_their_span_and_give_the_same_numbers(kind, l
     assert (ours.tables["moves"].filled[:, 0] >= theirs.tables["moves"].filled[:, 0] - 1e-10).all()  # a bound on it
 
 
+@pytest.mark.parametrize("geometry", [Scalar(), Diagonal(), FeatureMap(), Fixed()], ids=name)
+def test_adapting_to_a_task_is_what_learning_it_next_would_do(geometry):
+    block = stream(np.random.default_rng(9), owo.Absolute(), [9, 14, 30], 4, 1.0, "random")
+    learner = owo.OnlineWithinOnline(owo.Absolute(), *laws(), "task", geometry=geometry)
+    learner.run(block)
+    X, y = block.X[:7], block.y[:7]
+    adapted = learner.adapt(X, y)
+    for x, label in zip(X, y, strict=True):
+        learner.learn_one(x, label, "new")
+    assert np.allclose(adapted, learner.weights("new"), rtol=1e-11, atol=1e-11)  # matrix products sum in another order
+
+
 def test_stages_of_a_long_run_are_thinned_and_still_bound(monkeypatch):
     from owo import kernels
     from owo.geometry import stages

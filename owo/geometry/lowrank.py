@@ -109,11 +109,11 @@ class LowRankMap:
                 return False
             if task.M is not self.play:
                 self.late -= weight * float(task.q @ (task.M @ task.q) - task.q @ (self.play @ task.q))
-            self._learn(weight, task.q)
+            self.learn_outer(weight, task.q)
         write_row(written, row, rows, (self.slack, self.late), (self.spent, self.inverse))
         return math.isfinite(self.slack + self.late)
 
-    def _learn(self, weight: float, q: Array) -> None:
+    def learn_outer(self, weight: float, q: Array) -> None:
         """Follow the regularised leader after ``H = -weight q q^T``, with the slack ``c |H|^2 / 2``.
 
         That bounds the slack of ``maps.Map``, which takes a decomposition of its own.

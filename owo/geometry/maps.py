@@ -105,11 +105,15 @@ class Map:
             return False
         if task.M is not self.play:
             self.late += float(np.sum(H * (task.M - self.play)))
-        self._learn(H)
+        self.learn(H)
         write_row(written, row, rows, (self.slack, self.late), (*self.spent, self.inverse))
         return math.isfinite(self.slack + self.late)
 
-    def _learn(self, H: Array) -> None:
+    def learn_outer(self, weight: float, q: Array) -> None:
+        """As ``learn``, from ``H = -weight q q^T``."""
+        self.learn(-weight * np.outer(q, q))
+
+    def learn(self, H: Array) -> None:
         """Follow the regularised leader; ``slack = max_M <H, M_t - M> - divergence(M, M_t) / c_t``."""
         law, mirror = self.rule.law, self.rule.mirror
         after = law.observe(self.state, float(np.sum(H * self.total)), float(np.sum(H * H)))

@@ -19,6 +19,9 @@ from owo.laws import AdaptiveNorm
 
 Array = NDArray[np.float64]
 
+RANK = 1e-12
+"""Eigenvalues of M below this fraction of the largest are 0."""
+
 
 # ------------------------------------------------------------------------------------------------- where M may be
 
@@ -273,8 +276,10 @@ def as_metric(values: Any, d: int, rule: Any, name: str) -> Array:
 
 
 def as_psd(values: Any, d: int, name: str) -> Array:
-    """A positive semidefinite matrix (d, d) from outside, as for ``as_metric``."""
+    """A positive semidefinite matrix (d, d) from outside, as for ``as_metric``; (1,) is a number, too."""
     found = np.asarray(values, dtype=np.float64)
+    if found.shape == (1,):  # as ``Scalar`` has it
+        found = found.reshape(())
     if found.ndim < 2:
         found = np.diag(np.broadcast_to(found, d)) if found.shape in ((), (d,)) else found
     if found.shape != (d, d) or not np.isfinite(found).all():
@@ -288,9 +293,17 @@ def as_psd(values: Any, d: int, name: str) -> Array:
     return found
 
 
+def root_of(values: Any, d: int, name: str = "metric") -> Array:
+    """A (d, r) with ``A A^T = M``, of a psd matrix M from outside of rank r; of M = 0 a column of zeros."""
+    values, vectors = np.linalg.eigh(as_psd(values, d, name))
+    there = values > RANK * values[-1] if values[-1] > 0.0 else np.arange(d) == 0
+    found: Array = vectors[:, there] * np.sqrt(np.maximum(values[there], 0.0))
+    return found
+
+
 def _distances(apart: Array, values: Array, vectors: Array) -> Array:
     """Norms (T,) in the inverse of ``vectors diag(values) vectors^T``; infinite outside its range."""
-    there = values > 1e-12 * values[-1]
+    there = values > RANK * values[-1]
     along = apart @ vectors
     outside = norm(along[:, ~there]) > 1e-12 * norm(apart)
     return np.where(outside, np.inf, norm(along[:, there] / np.sqrt(values[there])))

@@ -7,7 +7,7 @@ from typing import Any
 
 from numba.extending import overload
 
-from owo._record import as_state, fast_part, keep, part
+from owo._record import as_state, fast_part, keep, lean_kernel, part
 from owo.points import is_sparse
 
 
@@ -143,6 +143,12 @@ def learn(rule, own, hints, overlaps, metric):
         metric.spent[k] += hints[width + k]
         metric.sums[0] += learn_coordinate(rule, k, hints[k], metric)
         hints[k] = hints[width + k] = 0.0
+
+
+@lean_kernel
+def learn_alone(rule, hints, metric):
+    """M learns from hints that no run has met."""
+    learn(rule, metric.play, hints, False, metric)
 
 
 @part
