@@ -22,7 +22,7 @@ from owo.geometry import Fixed, Identity
 from owo.geometry.maps import stream
 from owo.laws import CoinBetting, Frozen, acts_across, keeps_to_potential
 from owo.ledger import Ledger
-from owo.slots import Rows, Slots, aligned
+from owo.slots import Places, Slots, aligned
 from owo.streams import Block, Task, as_blocks
 from owo.streams.block import table
 from owo.streams.codes import require_hashable
@@ -336,7 +336,7 @@ class OnlineWithinOnline:
         return written
 
     def _stream(
-        self, X: Array, y: Array, task: Any, ends: Any, slots: Rows, used: Rows, taken: list[int],
+        self, X: Array, y: Array, task: Any, ends: Any, slots: Places, used: Places, taken: list[int],
         written: kernels.Written, stride: int, mixed: bool, key_of: Callable[[int], Hashable],
     ) -> None:  # fmt: skip
         """Run the kernel on checked points."""
@@ -363,7 +363,7 @@ class OnlineWithinOnline:
                 )
 
     @contextlib.contextmanager
-    def _undoing(self, used: Rows, taken: list[int]) -> Iterator[None]:
+    def _undoing(self, used: Places, taken: list[int]) -> Iterator[None]:
         """Whatever goes wrong inside, put back all that a kernel may have changed."""
         *arrays, metric = self._across()
         arrays += [*metric, self._clock]

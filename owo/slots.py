@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from owo import kernels, laws
 from owo.streams import Block
 
-Rows = NDArray[np.int64]
+Places = NDArray[np.int64]
 
 
 def aligned(*shape: int) -> NDArray[np.float64]:
@@ -57,7 +57,7 @@ class Slots:
         self.arrays = grown
         self.free.extend(range(new - 1, old - 1, -1))
 
-    def assign(self, block: Block) -> tuple[Rows, Rows, list[int]]:
+    def assign(self, block: Block) -> tuple[Places, Places, list[int]]:
         """The slot of every key of the block, the slots in use, and those of them that were free.
 
         Tasks that follow one another, each ending before the next begins, share one row.
@@ -78,7 +78,7 @@ class Slots:
         self._reserve(count)
         return [self.free.pop() for _ in range(count)]
 
-    def settle(self, block: Block, slots: Rows, taken: list[int]) -> None:
+    def settle(self, block: Block, slots: Places, taken: list[int]) -> None:
         """After a run: remember which of the block's tasks are still open, free the others' rows."""
         unused = set(taken)
         if self.keys:
@@ -92,11 +92,11 @@ class Slots:
                 unused.discard(row)
         self.free.extend(unused)
 
-    def save(self, rows: Rows) -> list[NDArray[np.float64]]:
+    def save(self, rows: Places) -> list[NDArray[np.float64]]:
         """What the given rows hold, for ``restore``."""
         return [array[rows] for array in self.arrays]
 
-    def restore(self, rows: Rows, saved: list[NDArray[np.float64]], taken: list[int]) -> None:
+    def restore(self, rows: Places, saved: list[NDArray[np.float64]], taken: list[int]) -> None:
         """Put rows back as they were saved, and free those that were taken."""
         for array, content in zip(self.arrays, saved, strict=True):
             array[rows] = content

@@ -15,7 +15,7 @@ from owo.geometry.mirrors import Exponentiated
 from owo.geometry.pieces import copy, learn, meet_diagonal, note_diagonal, square_diagonal, write_down
 from owo.kernels import MARGIN, SLACK
 from owo.laws import AdaptiveNorm
-from owo.points import meet
+from owo.rows import meet
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from owo._record import Class, record
 from owo.geometry.stages import Stages
-from owo.points import meet
+from owo.rows import meet
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from typing import Any
 from numba.extending import overload
 
 from owo._record import as_state, fast_part, keep, lean_kernel, part
-from owo.points import is_sparse
+from owo.rows import is_sparse
 
 
 @fast_part

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from owo.points import Sparse
+from owo.rows import Sparse
 from owo.streams.points import Floats, fit, place
 
 Codes = NDArray[np.int64]

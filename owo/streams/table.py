@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from owo.points import Sparse
+from owo.rows import Sparse
 from owo.streams.block import Block
 from owo.streams.points import ROWS_AT_ONCE, Floats
 from owo.streams.sparse import SparseRows
