@@ -59,6 +59,25 @@ class Scalar(NamedTuple):
     law : how m moves: a law whose scale never grows, on the gradients ``h = sum_i <g_i, w_i - theta> / m``
     low, high : the interval m stays in, > 0; it starts at 1, or where ``OnlineWithinOnline(metric=...)`` says
     mirror : ``Exponentiated()`` or ``Projected()``
+
+    Raises
+    ------
+    ValueError
+        An empty interval, or a law whose scale may grow.
+
+    Examples
+    --------
+    A step 1000 times too small is mended by tasks that lie far from the bias:
+
+    >>> import owo
+    >>> rng = np.random.default_rng(0)
+    >>> tasks = [(X := rng.normal(size=(20, 3)), X @ rng.normal(size=3)) for _ in range(300)]
+    >>> learner = owo.OnlineWithinOnline(
+    ...     owo.Absolute(), owo.GrowingFTRL(1.0), owo.DualAveraging(0.01), geometry=Scalar(), metric=0.001
+    ... )
+    >>> losses = learner.run(tasks).losses
+    >>> bool(losses[-50:].mean() < 0.7 * losses[:50].mean())
+    True
     """
 
     law: Any = AdaptiveNorm(1.0)

@@ -175,6 +175,23 @@ class FeatureMap(NamedTuple):
     radius : of the trace; > 0
     mirror : ``Projected()`` (Frobenius) or ``Exponentiated()`` (matrix exponentiated gradient)
     gradient : ``Exact()``, ``Complete()`` or ``Paper()``: what M learns from
+
+    Raises
+    ------
+    ValueError
+        A radius that is not finite and above 0, a law whose scale may grow.
+
+    Examples
+    --------
+    Tasks that differ in their first coordinate only:
+
+    >>> import owo
+    >>> rng = np.random.default_rng(0)
+    >>> tasks = [(X := rng.normal(size=(20, 4)), X[:, 0] * rng.normal()) for _ in range(300)]
+    >>> learner = owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(0.3), owo.Frozen(), geometry=FeatureMap())
+    >>> _ = learner.run(tasks)
+    >>> bool(learner.metric[0, 0] > 0.8 * np.trace(learner.metric))
+    True
     """
 
     law: Any = AdaptiveNorm(3.0)
