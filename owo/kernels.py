@@ -312,8 +312,10 @@ def run(
                 written.losses[r] = value
                 written.predictions[r] = p
             total, carry = compensated(total, carry, value)
-            half = slack / x2 if x2 > 0.0 else 0.0
             scale = reach(inner, state)
+            half = 0.5 * scale * s * s
+            if scale == 0.0 and x2 > 0.0:  # the law has seen no gradient yet; its slack knows the scale it takes
+                half = slack / x2
             kept, state, account = settle(inner, state, account, s * along, norm2, slack, s * s * length2)
             geometry.note(X, r, q, own, kept * s, scale, half, hints[j], written.slopes)
             join(kept * s, X, r, q)

@@ -223,6 +223,8 @@ class Ledger:
         ``comparator`` is a ``hindsight.Comparator``: any ``bias`` (d,) and ``weights`` (T, d) or (1, d) make one.
         """
         bias, apart = self._apart(comparator)
+        if not len(self):
+            return Certificate(*np.empty((len(Certificate._fields), 0)))
         moved = float(norm(bias - self.centre))
         across = np.asarray(self.outer.bound(self.tally, moved))
         overlap = self.overlap + self.pending * moved
@@ -233,7 +235,8 @@ class Ledger:
             return Certificate(within, _running(spread), across, metric, overlap + moves[:, 1])
         distance = self.geometry.distances(apart, self.metric)
         at_bias = np.asarray(self.inner.bound(self.account, np.zeros(len(self))))
-        at_task = np.asarray(self.inner.bound(self.account, distance))
+        out = np.isinf(distance)  # of the range of M: nothing is proved there
+        at_task = np.where(out, np.inf, self.inner.bound(self.account, np.where(out, 0.0, distance)))
         return Certificate(_running(at_bias), _running(at_task - at_bias), across, np.zeros(len(self)), overlap)
 
     def _apart(self, comparator: Any) -> tuple[Array, Array]:

@@ -301,7 +301,7 @@ class OnlineWithinOnline:
         rows, labels = table(X, y)
         whole = Block(rows, labels, np.zeros(len(rows), np.int64), np.zeros(len(rows), bool), ("new",))
         bias = np.zeros(whole.d) if self.d is None else self.bias
-        start = self._start if self.d is None else self.metric
+        start = self._begin_metric(whole.d) if self.d is None else self.metric
         geometry, metric = (self.geometry, None) if isinstance(self.geometry, Identity) else (Fixed(), start)
         alone = OnlineWithinOnline(
             self.loss, self.inner, self.outer, "task", geometry=geometry, bias=bias, metric=metric
@@ -314,6 +314,11 @@ class OnlineWithinOnline:
             mean += alone.weights("new")
             alone._learn(whole.rows(row, row + 1))
         return mean / whole.n
+
+    def _begin_metric(self, d: int) -> Array:
+        """M before any data, as ``metric`` would give it."""
+        _, metric, matrix = self.geometry.begun(d, self._start)
+        return np.array(metric.play if matrix is None else matrix.play)
 
     # ----------------------------------------------------------------------------------------------- one block
 
@@ -434,6 +439,11 @@ def _geometry(geometry: Any, inner: Any) -> Any:
         raise TypeError(
             f"{inner!r} cannot be the inner law where the metric is learned: that needs a law that moves, at explicit "
             "subgradients, with a scale that never grows. Take owo.GrowingFTRL(1.0) or owo.AdaptiveNorm(1.0)"
+        )
+    if getattr(found, "may_vanish", False) and inner.scale(inner.start()) == 0.0:
+        raise TypeError(
+            f"{inner!r} cannot be the inner law of a {type(found).__name__}: it takes its scale from gradients, which "
+            "M may send to 0. Take owo.GrowingFTRL(1.0), or Full() as geometry"
         )
     return found
 

@@ -87,7 +87,8 @@ def test_regret_stays_below_its_certificate(
     i = i if i < 16 else i % 16  # kernels see all matrices alike: no need to compile each with laws of its own
     loss = LOSSES[i % 8]
     factor = 10.0**log_step / scale**2
-    inner, outer = scaled(WITHIN[(i // 2) % 4], factor), scaled(ACROSS[(i // 3) % len(ACROSS)], factor)
+    within = WITHIN[:3] if isinstance(geometry, FeatureMap) else WITHIN
+    inner, outer = scaled(within[(i // 2) % len(within)], factor), scaled(ACROSS[(i // 3) % len(ACROSS)], factor)
     block = stream(rng, loss, lengths, d, scale, order)
     if interleave:
         block = block.interleaved(rng)
@@ -460,3 +461,92 @@ def test_what_overflows_leaves_no_trace_in_a_metric():
         for each in (learner, twin):
             each.end_task("open")
         assert np.array_equal(learner.metric, twin.metric) and len(learner.ledger) == 2
+
+
+# ------------------------------------------------------------------------------------------------- where M vanishes
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS, ids=name)
+@pytest.mark.parametrize("mirror", MIRRORS, ids=name)
+def test_what_a_singular_metric_does_not_see_is_paid_for(gradient, mirror):
+    """M moves to one direction, then all tasks lie in the other: B counts what M sends to 0."""
+    e = np.eye(2)
+    learner = owo.OnlineWithinOnline(
+        owo.Absolute(), owo.DualAveraging(1.0), owo.Frozen(), "task",
+        geometry=FeatureMap(owo.AdaptiveNorm(1.0), 1.0, mirror, gradient),
+    )  # fmt: skip
+    ledger = learner.run([(np.tile(e[0], (10, 1)), np.full(10, 2.0))] * 5 + [(e[1:], [1.0])] * 200)
+    weights = np.r_[[2 * e[0]] * 5, [0.1 * e[1]] * 200]
+    comparator = owo.hindsight.Comparator("c", np.zeros(2), weights, np.r_[[0.0] * 5, [0.9] * 200])
+    for metric in (None, e / 2):
+        ledger.check(comparator._replace(metric=metric))
+
+
+def test_a_law_that_takes_its_scale_from_gradients_is_refused_where_the_metric_may_vanish():
+    with pytest.raises(TypeError, match="takes its scale from gradients"):
+        owo.OnlineWithinOnline(owo.Absolute(), owo.AdaptiveNorm(1.0), geometry=FeatureMap())
+
+
+def test_a_gradient_that_is_rounding_alone_moves_nothing():
+    learner = owo.OnlineWithinOnline(
+        owo.Absolute(), owo.AdaptiveNorm(1.0), owo.Frozen(), "task", geometry=Full(gradient=Complete())
+    )
+    learner.run([([[1.1, 2.2 / 3]], [1.0])])  # one point: B = c/2 q q^T
+    assert np.array_equal(learner.metric, np.eye(2))
+
+
+@pytest.mark.parametrize(
+    "law", [owo.CoinBetting(), owo.AdaptiveNorm(1.0), owo.GrowingFTRL(1.0), owo.Frozen()], ids=name
+)
+@pytest.mark.parametrize("far", [1.0, 1e-12])
+def test_outside_the_range_of_a_fixed_metric_nothing_is_proved(law, far):
+    learner = owo.OnlineWithinOnline(owo.Absolute(), law, owo.Frozen(), "task", geometry=Fixed(), metric=[1.0, 0.0])
+    ledger = learner.run([([[0.0, 1e9]], [1.0])])
+    weights = np.array([[1.0, far]])
+    comparator = owo.hindsight.Comparator("c", np.zeros(2), weights, np.abs(weights @ [0.0, 1e9] - 1.0))
+    assert np.isinf(ledger.certificate(comparator).total).all()
+    ledger.check(comparator)
+
+
+@pytest.mark.parametrize(
+    "geometry", [Scalar(), Diagonal(), FeatureMap(radius=5.0), Full(low=2.0), Full(high=0.1)], ids=repr
+)
+def test_adapting_before_any_data_starts_where_learning_would(geometry):
+    learner = owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), owo.Frozen(), "task", geometry=geometry)
+    X, y = np.array([[1.0, 3.0], [2.0, 1.0]]), np.array([1.0, -2.0])
+    adapted = learner.adapt(X, y)
+    for x, label in zip(X, y, strict=True):
+        learner.learn_one(x, label, "new")
+    assert np.allclose(adapted, learner.weights("new"), rtol=1e-12)  # matrix products sum in another order
+
+
+@pytest.mark.parametrize("geometry", [Identity(), Scalar(), Diagonal(), FeatureMap(), Full(), Fixed()], ids=name)
+def test_before_any_task_ended_certificates_are_empty(geometry):
+    learner = owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), owo.Frozen(), "task", geometry=geometry)
+    learner.learn_one([1.0, 2.0], 1.0, "open")
+    comparator = owo.hindsight.Comparator("c", np.zeros(2), np.ones((1, 2)), np.zeros(0))
+    assert all(len(term) == 0 for term in learner.ledger.certificate(comparator))
+    learner.ledger.check(comparator)
+
+
+@pytest.mark.parametrize("geometry", [Full(), Full(gradient=Paper(), mirror=Projected()), FeatureMap()], ids=repr)
+@pytest.mark.parametrize("size", [1e-100, 1.0])
+def test_far_comparators_have_large_certificates_never_small_ones(geometry, size):
+    learner = owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), owo.Frozen(), "task", geometry=geometry)
+    ledger = learner.run([(size * np.eye(2), np.ones(2))])
+    with np.errstate(over="ignore", invalid="ignore"):
+        for far in (1e80, 1e100):
+            comparator = owo.hindsight.Comparator("far", np.zeros(2), np.full((1, 2), far), np.zeros(1))
+            ledger.check(comparator)
+
+
+def test_an_interval_too_wide_for_exponents_is_refused():
+    with pytest.raises(ValueError, match="high must be at most 1e300 times low"):
+        Scalar(low=1e-200, high=1e200)
+
+
+@pytest.mark.parametrize("metric", ["a", [[1.0], [1.0, 2.0]], 1j], ids=repr)
+@pytest.mark.parametrize("geometry", [Scalar(), Full(), Fixed()], ids=name)
+def test_metrics_that_are_no_numbers_are_refused_in_words(geometry, metric):
+    with pytest.raises((TypeError, ValueError), match=r"^metric"):
+        owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), geometry=geometry, metric=metric, bias=np.zeros(2))

@@ -16,6 +16,7 @@ from owo.geometry.pieces import copy, learn, meet_diagonal, note_diagonal, squar
 from owo.kernels import MARGIN, SLACK
 from owo.laws import AdaptiveNorm
 from owo.rows import meet
+from owo.streams.points import real
 
 Array = NDArray[np.float64]
 
@@ -204,7 +205,7 @@ def _bound(rule: Any, spent: Spent, squares: Array, given: Any) -> tuple[Array, 
 
 def _inside(rule: Any, values: Any, width: int, what: str) -> Array:
     """M (K,) from outside, checked."""
-    found = np.asarray(values, dtype=np.float64)
+    found = real(values, "metric").astype(np.float64)
     if found.shape not in ((), (width,)):
         raise ValueError(
             f"{what} of shape {found.shape}; needed a number{f' or an array ({width},)' if width > 1 else ''}"
@@ -217,5 +218,6 @@ def _inside(rule: Any, values: Any, width: int, what: str) -> Array:
 
 def _check(rule: Any) -> None:
     require(0.0 < rule.low <= rule.high < math.inf, rule, "low", "above 0, at most high, and high finite")
+    require(rule.high <= 1e300 * rule.low, rule, "high", "at most 1e300 times low")
     require(laws.keeps_to_potential(rule.law), rule, "law", "a law whose scale never grows, such as AdaptiveNorm(1.0)")
     require(hasattr(rule.mirror, "divergence"), rule, "mirror", "Exponentiated() or Projected()")

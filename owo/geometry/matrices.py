@@ -16,6 +16,7 @@ from owo.geometry.lowrank import LowRankMap
 from owo.geometry.maps import Given, Map, OpenTask
 from owo.geometry.mirrors import Exponentiated, Projected
 from owo.laws import AdaptiveNorm
+from owo.streams.points import real
 
 Array = NDArray[np.float64]
 
@@ -105,7 +106,10 @@ class Complete(NamedTuple):
     """``H = B - c_n/2 q q^T``: the gradient of a bound on the linear loss, ``<B, M> - c_n/2 <q, M q>``."""
 
     def of(self, task: OpenTask, c: float) -> Array:
-        return task.B - 0.5 * c * np.outer(task.q, task.q)
+        H = task.B - 0.5 * c * np.outer(task.q, task.q)
+        H = 0.5 * (H + H.T)
+        noise = np.abs(H).max() <= 1e-14 * np.abs(task.B).max()  # what a law free of scale would take for a gradient
+        return np.zeros_like(H) if noise else H
 
     def spend(self, B: Array) -> Array:
         return B.ravel()
@@ -208,6 +212,11 @@ class FeatureMap(NamedTuple):
         return True
 
     @property
+    def may_vanish(self) -> bool:
+        """Whether ``<g, M g>`` may be 0 where g is not."""
+        return True
+
+    @property
     def within(self) -> Trace:
         return Trace(self.radius)
 
@@ -294,7 +303,7 @@ def as_metric(values: Any, d: int, rule: Any, name: str) -> Array:
 
 def as_psd(values: Any, d: int, name: str) -> Array:
     """A positive semidefinite matrix (d, d) from outside, as for ``as_metric``; (1,) is a number, too."""
-    found = np.asarray(values, dtype=np.float64)
+    found = real(values, name).astype(np.float64)
     if found.shape == (1,):  # as ``Scalar`` has it
         found = found.reshape(())
     if found.ndim < 2:
@@ -322,7 +331,7 @@ def _distances(apart: Array, values: Array, vectors: Array) -> Array:
     """Norms (T,) in the inverse of ``vectors diag(values) vectors^T``; infinite outside its range."""
     there = values > RANK * values[-1]
     along = apart @ vectors
-    outside = norm(along[:, ~there]) > 1e-12 * norm(apart)
+    outside = norm(along[:, ~there]) > 1e-15 * len(values) * norm(apart)  # less than ``Ledger.rounding`` allows for
     return np.where(outside, np.inf, norm(along[:, there] / np.sqrt(values[there])))
 
 
@@ -352,11 +361,14 @@ def _divergence(mirror: Any, other: Array, m: Array) -> float:
 
 def _nearly_best(rule: Any, scaled: Array, B: Array) -> Array:
     """The M' that makes spread least at its trace, ``A^{1/2}`` with ``A = sum apart apart^T / (2 c)``, scaled."""
-    values, vectors = np.linalg.eigh(scaled.T @ scaled)
+    size = float(np.abs(scaled).max(initial=0.0))
+    if not 0.0 < size < math.inf:
+        return rule.within.middle(scaled.shape[1])
+    values, vectors = np.linalg.eigh((scaled / size).T @ (scaled / size))
     values = np.sqrt(np.maximum(values, 0.0))
-    if values[-1] == 0.0:
-        return rule.within.middle(len(values))
     paid = float(values[-1] * values.sum())
     root = (vectors * np.maximum(values / values[-1], 1e-9)) @ vectors.T
     met = float(rule.gradient.within(B, root, 1.0))
-    return rule.within.like(root * math.sqrt(paid / met) if met > 0.0 else root)
+    with np.errstate(over="ignore"):
+        best = root * (size * math.sqrt(paid / met)) if met > 0.0 else root
+    return rule.within.like(best) if np.isfinite(best).all() and best.any() else rule.within.middle(len(values))

@@ -98,7 +98,7 @@ def dots_given(x, z, a, b):
         zb += z[k] * b[k]
         xz += x[k] * z[k]
         xx += x[k] * x[k]
-    return xa, zb, xz, xx
+    return xa, zb, max(xz, 0.0), xx
 
 
 @part
