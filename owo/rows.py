@@ -141,13 +141,12 @@ def _join(scale, X, r, total):
 
 @fast_part
 def _dense_scores(x, a, out):
-    for c in range(out.shape[0]):
-        out[c] = 0.0
-    at = 0
-    for i in range(x.shape[0]):
-        for c in range(out.shape[0]):
-            out[c] += x[i] * a[at + c]
-        at += out.shape[0]
+    k = out.shape[0]
+    for c in range(k):
+        met = 0.0
+        for i in range(x.shape[0]):
+            met += x[i] * a[i * k + c]
+        out[c] = met
 
 
 @fast_part
@@ -162,11 +161,12 @@ def _sparse_scores(X, r, a, out):
 
 @part
 def _dense_outer(scale, x, s, total):
-    at = 0
-    for i in range(x.shape[0]):
-        for c in range(s.shape[0]):
-            total[at + c] += (scale * s[c]) * x[i]
-        at += s.shape[0]
+    k = s.shape[0]
+    for c in range(k):
+        step = scale * s[c]
+        if step != 0.0:  # of a hinge, all slopes but two are
+            for i in range(x.shape[0]):
+                total[i * k + c] += step * x[i]
 
 
 @part
