@@ -16,10 +16,13 @@ from numpy.typing import ArrayLike
 from owo._record import is_record, is_record_class
 from owo.kernels import first_refused
 from owo.streams.block import Block
-from owo.streams.points import Floats, first_nonfinite, fit, real
+from owo.streams.points import Floats, first_nonfinite, fit, place, real
 
 LOSS = ("value", "subgradient", "conjugate", "prox")
 """The methods that a loss must define."""
+
+VECTOR_LOSS = ("value", "slopes", "conjugate")
+"""The methods that a loss of scores must define."""
 
 LAW = ("start", "scale", "observe")
 """The methods that a law must define."""
@@ -48,6 +51,23 @@ def as_vector(values: ArrayLike, name: str, d: int | None = None) -> Floats:
     return vector.copy()
 
 
+def as_matrix(values: ArrayLike, name: str, k: int) -> Floats:
+    """A copy of finite numbers (d, k) as float64, any d of at least 1; raises as ``as_vector``."""
+    matrix = fit(real(values, name))
+    if matrix.ndim != 2 or not len(matrix) or matrix.shape[1] != k:
+        raise ValueError(
+            f"{name} has shape {matrix.shape}; needed a finite matrix (d, {k}): a row for each feature, a column for "
+            "each class"
+        )
+    where = first_nonfinite(matrix)
+    if where is not None:
+        raise ValueError(
+            f"{name} has {str(matrix[where]).replace('nan', 'NaN')} at {place(where)}; needed a finite matrix: replace "
+            "what is missing or has overflowed"
+        )
+    return matrix.copy()
+
+
 def positive(value: float, name: str) -> float:
     """A finite number above 0, or ``ValueError``."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 < value < math.inf:
@@ -72,7 +92,22 @@ def as_block(value: Any) -> Block:
 
 def as_loss(value: Any, role: str = "loss") -> Any:
     """An instance of a class made with ``@owo.loss``, or ``TypeError``."""
+    if is_vector_loss(value):
+        raise TypeError(
+            f"{role} is {value!r}, a loss of {value.classes} scores; here a loss of one prediction is needed, such as "
+            "owo.Hinge(). OnlineWithinOnline and owo.reference take losses of scores"
+        )
     return _part(value, role, "loss", (*LOSS, "accepts"), "owo.Absolute()")
+
+
+def is_vector_loss(value: Any) -> bool:
+    """Whether this is an instance of a class made with ``@owo.losses.vector_loss``."""
+    return is_record(value) and all(hasattr(value, name) for name in (*VECTOR_LOSS, "accepts", "classes"))
+
+
+def as_any_loss(value: Any) -> Any:
+    """An instance of a class made with ``@owo.loss`` or ``@owo.losses.vector_loss``, or ``TypeError``."""
+    return value if is_vector_loss(value) else as_loss(value)
 
 
 def as_law(value: Any, role: str) -> Any:

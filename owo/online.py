@@ -17,11 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from owo import kernels
 from owo._record import as_state
-from owo.doors import as_geometry, as_law, as_loss, as_vector, refuse_labels, whole
+from owo.doors import as_any_loss, as_geometry, as_law, refuse_labels, whole
 from owo.geometry import Fixed, Identity
 from owo.geometry.maps import stream
 from owo.laws import CoinBetting, Frozen, acts_across, keeps_to_potential
 from owo.ledger import Ledger
+from owo.outputs import output_of
 from owo.slots import Places, Slots, aligned
 from owo.streams import Block, Task, as_blocks
 from owo.streams.block import table
@@ -44,22 +45,26 @@ class OnlineWithinOnline:
     Tasks may come one after another or interleaved point by point; every road (``run`` on any blocks, ``learn_one``)
     leads to the same numbers. Each run can be held against a bound on its regret: ``learner.ledger``.
 
+    A loss of k scores, such as ``Softmax(k)``, has weights and a bias (d, k), and predicts ``W^T x`` (k,); all else is
+    the same. Its ledger, and so a comparator for it, has weights flat, (d k,), rows of W one after another.
+
     Parameters
     ----------
-    loss : a record of ``owo.losses`` or one made with ``@owo.loss``
+    loss : a record of ``owo.losses`` or one made with ``@owo.loss`` (of k scores: ``@owo.losses.vector_loss``)
     inner : the law inside tasks; default ``CoinBetting()``, which has no step size
     outer : the law across tasks; default ``CoinBetting()``; ``Frozen()`` is independent task learning
     update : ``"point"`` (default) or ``"task"``: when the bias moves. Where many tasks are open at once, as in a file
         sorted by date, ``"task"`` learns late, or with a large step astray: take ``"point"``
     geometry : the metric M inside tasks, ``w = theta - c_i M q``: a record of ``owo.geometry`` that says how it is
         learned; default ``Identity()``, that is M = I
-    bias : array (d,), the centre of the outer law; default zeros
+    bias : array (d,), or (d, k), the centre of the outer law; default zeros
     metric : where M starts: a number or, for ``Diagonal``, an array (d,); default 1
 
     Raises
     ------
     TypeError
-        A part lacks a method, or ``outer`` is a law that cannot act across tasks.
+        A part lacks a method, ``outer`` is a law that cannot act across tasks, or the loss has scores and ``inner`` or
+        ``geometry`` cannot serve it.
     ValueError
         An unknown ``update``, a bias that is not a finite vector.
 
@@ -85,7 +90,7 @@ class OnlineWithinOnline:
         bias: ArrayLike | None = None,
         metric: ArrayLike | None = None,
     ) -> None:
-        self.loss = as_loss(loss)
+        self.loss = as_any_loss(loss)
         self.inner = as_law(CoinBetting() if inner is None else inner, "inner")
         self.outer = as_law(CoinBetting() if outer is None else outer, "outer")
         if not acts_across(self.outer):
@@ -95,9 +100,10 @@ class OnlineWithinOnline:
             raise ValueError(f"update is {update!r}; it must be 'task' (bias moves when a task ends) or 'point'")
         self.update = update
         self.geometry, self._start = _geometry(geometry, self.inner), metric
+        self._output = output_of(self.loss, self.inner, self.geometry)
         self.d: int | None = None
         if bias is not None:
-            self._open(as_vector(bias, "bias"))
+            self._open(self._output.given(bias, "bias").ravel())
 
     def __repr__(self) -> str:
         geometry = "" if isinstance(self.geometry, Identity) else f", geometry={self.geometry!r}"
@@ -107,19 +113,20 @@ class OnlineWithinOnline:
         )
 
     def _open(self, centre: Array) -> None:
-        """Set up all state, once the dimension is known."""
-        self.d = len(centre)
+        """Set up all state, once the dimension is known; ``centre`` is flat."""
+        size = len(centre)
+        self.d = size // self._output.size
         self.centre = _aligned_copy(centre)
-        self._total = aligned(self.d)
+        self._total = aligned(size)
         self._theta = _aligned_copy(centre)
         self._meta = np.array(self.outer.start(), dtype=np.float64)
         self._tally = np.zeros(len(kernels.ACCOUNT))
-        self._pending = np.zeros(self.d + 1)
+        self._pending = np.zeros(size + 1)
         self._clock = np.zeros(3, dtype=np.int64)
         self._seen, self._metric, self._map = self.geometry.begun(self.d, self._start)
         initial = self._metric.initial if self._map is None else self._map.initial.ravel()
         self._width, self._stage = len(initial) if self.geometry.learns else 0, self.geometry.stage(len(initial))
-        self._slots = Slots(self.d, self.inner, len(self._metric.play))
+        self._slots = Slots(size, self.inner, len(self._metric.play))
         self._ledger = Ledger(self.inner, self.outer, self.update, centre, repr(self), self.geometry, initial)
 
     # ------------------------------------------------------------------------------------------------ the state
@@ -136,8 +143,11 @@ class OnlineWithinOnline:
 
     @property
     def bias(self) -> Array:
-        """The meta-parameter theta as it stands, array (d,)."""
+        """The meta-parameter theta as it stands, array (d,), or (d, k)."""
         self._require_dimension("the bias")
+        return self._output.shaped(self._flat_bias())
+
+    def _flat_bias(self) -> Array:
         if self.update == "task":
             return self._theta.copy()
         return self.centre - self._reach(self.outer, self._meta) * self._total
@@ -156,9 +166,10 @@ class OnlineWithinOnline:
         return [] if self.d is None else list(self._slots.keys)
 
     def weights(self, task: Hashable = None) -> Array:
-        """The weight vector (d,) the next prediction in an open ``task`` would use; the bias for any other."""
+        """The weights (d,), or (d, k), the next prediction in an open ``task`` would use; the bias for any other."""
         require_hashable(task)
-        w = self.bias
+        self._require_dimension("the bias")
+        w = self._flat_bias()
         if task is not None and task in self._slots.keys:
             j = self._slots.keys[task]
             slots = self._slots.arrays
@@ -168,7 +179,7 @@ class OnlineWithinOnline:
             elif len(self._metric.play):
                 pull = slots.metrics[j] * pull
             w -= self._reach(self.inner, slots.states[j]) * pull
-        return w
+        return self._output.shaped(w)
 
     @staticmethod
     def _reach(law: Any, row: Array) -> float:
@@ -222,8 +233,8 @@ class OnlineWithinOnline:
             raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
         return self._ledger
 
-    def learn_one(self, x: ArrayLike, y: float, task: Hashable) -> float:
-        """Predict for ``x`` (d,), suffer the loss against ``y``, learn; returns the prediction that was made.
+    def learn_one(self, x: ArrayLike, y: float, task: Hashable) -> float | Any:
+        """Predict for ``x`` (d,), suffer the loss against ``y``, learn; returns the prediction that was made, or (k,).
 
         ``task`` may be any hashable but None; a key that is not open begins a task. See ``end_task``.
         """
@@ -241,10 +252,10 @@ class OnlineWithinOnline:
             slot = self._slots.keys.get(task)
             taken = self._slots.take(1) if slot is None else []
             slots = np.array(taken if slot is None else [slot])
-            written = kernels.room(1, 0, 0, len(self.centre), self._width)
+            written = self._output.room(1, 0, 0, len(self.centre), self._width)
             self._stream(X, labels, _FIRST, _NO, slots, slots, taken, written, 0, True, lambda row: task)
             self._slots.keys[task] = int(slots[0])
-        return float(written.predictions[0])
+        return self._output.plain(written.predictions[0])
 
     def end_task(self, task: Hashable) -> None:
         """End an open task: with ``update="task"`` the bias now learns from it. The task's sums are forgotten.
@@ -255,7 +266,7 @@ class OnlineWithinOnline:
         if self.d is None or task not in self._slots.keys:
             some = ", ".join(map(repr, self.open_tasks[:5])) or "none"
             raise KeyError(f"task {task!r} is not open, so it cannot end; open now: {some}")
-        written = kernels.room(0, 1, 0, self.d, self._width, self._stage)
+        written = kernels.room(0, 1, 0, len(self.centre), self._width, self._stage)
         j = self._slots.keys[task]
         with self._undoing(np.array([j]), []):
             if not kernels.end_one(
@@ -271,28 +282,28 @@ class OnlineWithinOnline:
 
     # ------------------------------------------------------------------------------------------------ predicting
 
-    def predict_one(self, x: ArrayLike, task: Hashable = None) -> float:
-        """The prediction ``<x, w>`` for one point (d,) of an open task, or of a new one (then w is the bias)."""
+    def predict_one(self, x: ArrayLike, task: Hashable = None) -> float | Any:
+        """The prediction ``<x, w>``, or (k,), for one point (d,) of an open task, or of a new one (w is the bias)."""
         point = real(x, "x")
         if point.ndim != 1:
             raise ValueError(f"x has shape {point.shape}; predict_one takes one point (d,). Use predict for many")
-        return float(self.predict(point[None, :], task)[0])
+        return self._output.plain(self.predict(point[None, :], task)[0])
 
     def predict(self, X: ArrayLike, task: Hashable = None, *, weights: ArrayLike | None = None) -> Array:
         """Predictions (n,) for rows ``X`` (n, d) with given ``weights`` (d,), or with those of ``task`` as they stand.
 
-        Before any data the weights are zero, whatever d.
+        Of a loss of k scores (n, k), with weights (d, k). Before any data the weights are zero, whatever d.
         """
         rows = SparseRows.of(X) if is_matrix(X) else X if isinstance(X, SparseRows) else as_rows(X)
         if weights is not None:
-            w = as_vector(weights, "weights")
+            w = self._output.given(weights, "weights")
         else:
-            w = np.zeros(rows.shape[1]) if self.d is None else self.weights(task)
+            w = self._nowhere(rows.shape[1]) if self.d is None else self.weights(task)
         self._same_width(rows.shape[1], len(w))
         return rows @ w
 
     def adapt(self, X: ArrayLike, y: ArrayLike, *, average: bool = False) -> Array:
-        """Weights (d,) after one online pass over a new task around the bias as it stands; the learner does not change.
+        """Weights, as ``bias``, after one online pass over a new task around the bias; the learner does not change.
 
         ``X`` (n, d), ``y`` (n,). With ``average`` the mean of the n iterates that predicted, the one that carries
         the statistical guarantee (online-to-batch), else the last iterate. With ``update="task"`` that is what
@@ -300,7 +311,7 @@ class OnlineWithinOnline:
         """
         rows, labels = table(X, y)
         whole = Block(rows, labels, np.zeros(len(rows), np.int64), np.zeros(len(rows), bool), ("new",))
-        bias = np.zeros(whole.d) if self.d is None else self.bias
+        bias = self._nowhere(whole.d) if self.d is None else self.bias
         start = self._begin_metric(whole.d) if self.d is None else self.metric
         geometry, metric = (self.geometry, None) if isinstance(self.geometry, Identity) else (Fixed(), start)
         alone = OnlineWithinOnline(
@@ -320,6 +331,10 @@ class OnlineWithinOnline:
         _, metric, matrix = self.geometry.begun(d, self._start)
         return np.array(metric.play if matrix is None else matrix.play)
 
+    def _nowhere(self, d: int) -> Array:
+        """Weights before any data."""
+        return self._output.shaped(np.zeros(d * self._output.size))
+
     # ----------------------------------------------------------------------------------------------- one block
 
     def _learn(self, block: Block, stride: int = 0, points: bool = False) -> kernels.Written:
@@ -331,7 +346,9 @@ class OnlineWithinOnline:
             ended = int(self._clock[kernels.ENDED])
             times = np.arange(ended // stride + 1, (ended + len(closing)) // stride + 1) * stride if stride else ()
             at = np.array(times, dtype=np.float64)
-            written = kernels.room(block.n if points else 0, len(closing), len(at), block.d, self._width, self._stage)
+            written = self._output.room(
+                block.n if points else 0, len(closing), len(at), len(self.centre), self._width, self._stage
+            )
             self._stream(
                 block.X, block.y, block.task, block.ends, slots, used, taken, written, stride,
                 bool(self._slots.keys) or not block.contiguous, lambda row: block.keys[block.task[row]],
@@ -349,10 +366,10 @@ class OnlineWithinOnline:
             rows = X.parts if isinstance(X, SparseRows) else X
 
             def kernel(X: Array, Z: Array, y: Array, task: Any, ends: Any, written: Any) -> int:
-                return int(kernels.run(
+                return self._output.run(
                     self.loss, self.inner, self.outer, self._seen, self.update == "point", mixed, X, Z, y, task, ends,
                     slots, self._across(), self._slots.arrays, self._clock, written, stride,
-                ))  # fmt: skip
+                )  # fmt: skip
 
             if self._map is None:
                 done = kernel(rows, rows, y, task, ends, written)
@@ -410,8 +427,8 @@ class OnlineWithinOnline:
         """Check what only the learner knows: the loss's labels, the dimension; set up on first data."""
         refuse_labels(self.loss, y, key_of)
         if self.d is None:
-            self._open(np.zeros(X.shape[1]))
-        self._same_width(X.shape[1], len(self.centre))
+            self._open(self._nowhere(X.shape[1]).ravel())
+        self._same_width(X.shape[1], len(self.centre) // self._output.size)
         if self._map is not None and isinstance(X, SparseRows):
             raise TypeError(
                 f"{type(self.geometry).__name__} is a matrix and needs dense points, but X is sparse; take Scalar() or "

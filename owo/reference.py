@@ -1,7 +1,8 @@
 """The problems of ``owo.hindsight`` in cvxpy, for verification: slow, and independent of every kernel.
 
-They need the loss's ``expression(p, y)``, its twin in cvxpy. Solver and tolerances are arguments. A result that the
-solver does not call optimal is an error, never a number.
+They need the loss's ``expression(p, y)``, its twin in cvxpy. Losses of k scores have weights (d, k) where a single task
+is solved, and flat ones (d k,), as in a ``Ledger``, where there are many. Solver and tolerances are arguments. A result
+that the solver does not call optimal is an error, never a number.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from owo.doors import as_block, as_loss, positive, refuse_labels
+from owo.doors import as_any_loss, as_block, as_matrix, is_vector_loss, positive, refuse_labels
 from owo.optimum import bias_or_zeros
 from owo.streams.block import Block
 from owo.streams.points import as_points
@@ -33,9 +34,9 @@ class Solution(NamedTuple):
     value: float
     """the objective at these weights"""
     weights: Array
-    """(d,); of ``best_bias`` (T, d), in the order of ``block.keys``"""
+    """(d,) or (d, k); of ``best_bias`` (T, d) or (T, d k), in the order of ``block.keys``"""
     bias: Array
-    """(d,): the one given, or found"""
+    """(d,), (d, k) or (d k,), as the weights: the one given, or found"""
     status: str
     """the solver's own word"""
 
@@ -76,8 +77,8 @@ def task_optimum(
     import cvxpy
 
     X, y = as_points(X, y)
-    centre = bias_or_zeros(bias, X.shape[1])
-    weights = cvxpy.Variable(X.shape[1])
+    centre = _centre(loss, bias, X.shape[1])
+    weights = cvxpy.Variable(centre.shape)
     spread = cvxpy.sum_squares(weights - centre)
     objective = _total(loss, X @ weights, y) + 0.5 * len(y) * positive(strength, "strength") * spread
     value, status = _solved(objective, solver, options)
@@ -106,8 +107,9 @@ def best_bias(
     import cvxpy
 
     tasks, lengths = as_block(block).n_tasks, np.bincount(block.task)
-    weights, bias = cvxpy.Variable((tasks, block.d)), cvxpy.Variable((1, block.d))
-    predictions = cvxpy.sum(cvxpy.multiply(np.asarray(block.X), weights[block.task]), axis=1)
+    size = block.d * _scores(loss)
+    weights, bias = cvxpy.Variable((tasks, size)), cvxpy.Variable((1, size))
+    predictions = _predictions(loss, np.asarray(block.X), weights[block.task])
     spread = cvxpy.sum_squares(cvxpy.multiply(np.sqrt(lengths)[:, None], weights - np.ones((tasks, 1)) @ bias))
     objective = _total(loss, predictions, block.y) + 0.5 * positive(strength, "strength") * spread
     value, status = _solved(objective, solver, options)
@@ -135,10 +137,35 @@ def pooled(
     return task_optimum(loss, np.asarray(block.X), block.y, strength, solver=solver, options=options)
 
 
+def _scores(loss: Any) -> int:
+    return int(loss.classes) if is_vector_loss(loss) else 1
+
+
+def _centre(loss: Any, bias: ArrayLike | None, d: int) -> Array:
+    """The bias that a task is solved around: (d,), or (d, k); zeros if none was given."""
+    if not is_vector_loss(loss):
+        return bias_or_zeros(bias, d)
+    k = _scores(loss)
+    centre = np.zeros((d, k)) if bias is None else as_matrix(bias, "bias", k)
+    if len(centre) != d:
+        raise ValueError(f"bias has shape {centre.shape}; needed ({d}, {k}): a row for each feature")
+    return centre
+
+
+def _predictions(loss: Any, X: Array, weights: Any) -> Any:
+    """What each row (n, d) predicts with flat weights of its own, (n, d) or (n, d k): (n,), or (n, k)."""
+    import cvxpy
+
+    if not is_vector_loss(loss):
+        return cvxpy.sum(cvxpy.multiply(X, weights), axis=1)
+    k = _scores(loss)
+    return cvxpy.vstack([cvxpy.sum(cvxpy.multiply(X, weights[:, c::k]), axis=1) for c in range(k)]).T
+
+
 def _total(loss: Any, predictions: Any, y: Array) -> Any:
     import cvxpy
 
-    refuse_labels(as_loss(loss), y)
+    refuse_labels(as_any_loss(loss), y)
     if not callable(getattr(loss, "expression", None)):
         raise TypeError(
             f"{type(loss).__name__} has no method expression(p, y), its twin in cvxpy; verification needs it: define it"

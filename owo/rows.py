@@ -1,7 +1,8 @@
 """Points as kernels meet them: row r of a dense table, or of a sparse one.
 
-``meet``, ``product`` and ``join`` are compiled for the kind of table they get. They take the table and the row's number
-because compiled code without reference counts cannot hand a view of a row from one function to another.
+``meet``, ``product`` and ``join``, and with matrices (d, k), kept as vectors (d k,), ``products`` and ``join_all``, are
+compiled for the kind of table they get. They take the table and the row's number because compiled code without
+reference counts cannot hand a view of a row from one function to another.
 """
 
 from __future__ import annotations
@@ -133,3 +134,92 @@ def _join(scale, X, r, total):
     if is_sparse(X):
         return lambda scale, X, r, total: _sparse_add(scale, X, r, total)
     return lambda scale, X, r, total: add(scale, X[r], total)
+
+
+# ----------------------------------------------------------------------------------------- matrices, kept as vectors
+
+
+@fast_part
+def _dense_scores(x, a, out):
+    k = out.shape[0]
+    for c in range(k):
+        met = 0.0
+        for i in range(x.shape[0]):
+            met += x[i] * a[i * k + c]
+        out[c] = met
+
+
+@fast_part
+def _sparse_scores(X, r, a, out):
+    for c in range(out.shape[0]):
+        out[c] = 0.0
+    for k in range(X.starts[r], X.starts[r + 1]):
+        at = X.columns[k] * out.shape[0]
+        for c in range(out.shape[0]):
+            out[c] += X.values[k] * a[at + c]
+
+
+@part
+def _dense_outer(scale, x, s, total):
+    k = s.shape[0]
+    for c in range(k):
+        step = scale * s[c]
+        if step != 0.0:  # of a hinge, all slopes but two are
+            for i in range(x.shape[0]):
+                total[i * k + c] += step * x[i]
+
+
+@part
+def _sparse_outer(scale, X, r, s, total):
+    for k in range(X.starts[r], X.starts[r + 1]):
+        at = X.columns[k] * s.shape[0]
+        for c in range(s.shape[0]):
+            total[at + c] += (scale * s[c]) * X.values[k]
+
+
+@fast_part
+def _sparse_square(X, r):
+    xx = 0.0
+    for k in range(X.starts[r], X.starts[r + 1]):
+        xx += X.values[k] * X.values[k]
+    return xx
+
+
+def square(X, r):
+    """``<x, x>`` for row x."""
+    return _sparse_square(X, r) if is_sparse(X) else dot(X[r], X[r])
+
+
+@overload(square, strict=False)
+def _square(X, r):
+    return (lambda X, r: _sparse_square(X, r)) if is_sparse(X) else (lambda X, r: dot(X[r], X[r]))
+
+
+def products(X, r, a, out):
+    """``out = A^T x`` (k,) for row x, with A (d, k) kept as ``a`` (d k,)."""
+    if is_sparse(X):
+        _sparse_scores(X, r, a, out)
+    else:
+        _dense_scores(X[r], a, out)
+
+
+@overload(products, strict=False)
+def _products(X, r, a, out):
+    if is_sparse(X):
+        return lambda X, r, a, out: _sparse_scores(X, r, a, out)
+    return lambda X, r, a, out: _dense_scores(X[r], a, out)
+
+
+def join_all(scale, X, r, s, total):
+    """``total += scale x s^T`` for row x, with the total (d, k) kept as a vector (d k,)."""
+    if is_sparse(X):
+        _sparse_outer(scale, X, r, s, total)
+    else:
+        _dense_outer(scale, X[r], s, total)
+
+
+@overload(join_all, strict=False)
+def _join_all(scale, X, r, s, total):
+    if is_sparse(X):
+        return lambda scale, X, r, s, total: _sparse_outer(scale, X, r, s, total)
+    return lambda scale, X, r, s, total: _dense_outer(scale, X[r], s, total)

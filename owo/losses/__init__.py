@@ -19,6 +19,8 @@ The scalar functions run inside kernels and as plain Python, with the same resul
 class with the first four, decorated with ``@owo.loss``; ``owo.checks.check_loss`` tests that they belong together.
 Learning needs ``value`` and ``subgradient``; ``prox`` is how hindsight solves, ``conjugate`` how it certifies.
 
+Losses of labels 0 .. k - 1, with k scores for a prediction, have a list of their own in ``owo.losses.multiclass``.
+
 Source of the operators: Parikh and Boyd, "Proximal Algorithms" (2014), chapters 2 and 6; of the conjugates of losses
 of a prediction: Shalev-Shwartz and Zhang, "Stochastic Dual Coordinate Ascent" (JMLR 2013).
 """
@@ -26,7 +28,8 @@ of a prediction: Shalev-Shwartz and Zhang, "Stochastic Dual Coordinate Ascent" (
 from __future__ import annotations
 
 from owo.losses.classification import Hinge, Logistic, SquaredHinge
-from owo.losses.decorator import default_prox_slope, loss
+from owo.losses.decorator import default_prox_slope, loss, vector_loss
+from owo.losses.multiclass import MulticlassHinge, Softmax
 from owo.losses.regression import Absolute, EpsilonInsensitive, Huber, Pinball, Squared
 
 __all__ = [
@@ -35,9 +38,12 @@ __all__ = [
     "Hinge",
     "Huber",
     "Logistic",
+    "MulticlassHinge",
     "Pinball",
+    "Softmax",
     "Squared",
     "SquaredHinge",
     "default_prox_slope",
     "loss",
+    "vector_loss",
 ]

@@ -1,4 +1,4 @@
-"""``@owo.loss``, and what it fills in."""
+"""``@owo.loss`` and ``@owo.losses.vector_loss``, and what they fill in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from owo._record import Class, helper, record
-from owo.doors import LOSS
+from owo.doors import LOSS, VECTOR_LOSS
 
 
 def loss(cls: Class) -> Class:
@@ -39,9 +39,7 @@ def loss(cls: Class) -> Class:
     >>> Twice().value(1.0, 4.0), Twice().prox_slope(1.0, 4.0, 0.5)
     (6.0, -2.0)
     """
-    for name in LOSS:
-        if not callable(getattr(cls, name, None)):
-            raise TypeError(f"a loss needs a method {name}(...); {cls.__name__} has none. See owo.losses for the list.")
+    _demand(cls, LOSS, "owo.losses")
     for name, default in (("prox_slope", default_prox_slope), ("accepts", _accepts)):
         if not hasattr(cls, name):
             setattr(cls, name, default)
@@ -49,6 +47,56 @@ def loss(cls: Class) -> Class:
         if not hasattr(cls, name):
             setattr(cls, name, value)
     return record(cls)
+
+
+def vector_loss(cls: Class) -> Class:
+    """Make a ``NamedTuple`` class a loss of k scores, a record with ``accepts`` and ``lipschitz`` filled in if missing.
+
+    The class must define ``value``, ``slopes`` and ``conjugate``, and the whole number ``classes``, k; see
+    ``owo.losses.multiclass``. By default labels are the whole numbers 0 .. k - 1, and ``lipschitz`` is ``inf``;
+    ``expression``, the twin in cvxpy, is optional.
+
+    Raises
+    ------
+    TypeError
+        A method or ``classes`` is missing.
+
+    Examples
+    --------
+    >>> from typing import NamedTuple
+    >>> import numpy as np
+    >>> @vector_loss
+    ... class Brier(NamedTuple):
+    ...     classes: int = 2
+    ...
+    ...     def value(self, p, y):
+    ...         total = 0.0
+    ...         for c in range(p.shape[0]):
+    ...             total += 0.5 * (p[c] - (c == int(y))) ** 2
+    ...         return float(total)
+    ...
+    ...     def slopes(self, p, y, out):
+    ...         for c in range(p.shape[0]):
+    ...             out[c] = p[c] - (c == int(y))
+    ...
+    ...     def conjugate(self, s, y):
+    ...         return 0.5 * float(np.sum(s * s)) + s[int(y)]
+    >>> Brier(3).value(np.zeros(3), 1.0), Brier(3).accepts(3.0)
+    (0.5, False)
+    """
+    _demand(cls, VECTOR_LOSS, "owo.losses.multiclass")
+    if not hasattr(cls, "classes"):
+        raise TypeError(f"a loss of scores needs classes, how many; {cls.__name__} has none. Add a field classes: int")
+    for name, default in (("accepts", _accepts_classes), ("lipschitz", math.inf)):
+        if not hasattr(cls, name):
+            setattr(cls, name, default)
+    return record(cls)
+
+
+def _demand(cls: type, methods: tuple[str, ...], where: str) -> None:
+    for name in methods:
+        if not callable(getattr(cls, name, None)):
+            raise TypeError(f"a loss needs a method {name}(...); {cls.__name__} has none. See {where} for the list.")
 
 
 def default_prox_slope(self: Any, p: float, y: float, step: float) -> float:
@@ -60,6 +108,10 @@ def default_prox_slope(self: Any, p: float, y: float, step: float) -> float:
 
 def _accepts(self: Any, y: float) -> bool:
     return math.isfinite(y)
+
+
+def _accepts_classes(self: Any, y: float) -> bool:
+    return 0.0 <= y < self.classes and y == math.floor(y)
 
 
 @helper

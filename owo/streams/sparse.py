@@ -18,7 +18,8 @@ class SparseRows:
     """Rows (n, d) in compressed form, checked once; an index (a slice, mask or array of rows) gives rows again.
 
     Made by ``from_arrays(X, y, task)`` and ``Block(X, ...)`` from a SciPy sparse matrix or array. ``np.asarray`` makes
-    a dense array of them, ``rows @ weights`` (d,) predicts.
+    a dense array of them, ``rows @ weights`` (d,) or (d, k)
+    predicts.
 
     Attributes
     ----------
@@ -102,6 +103,8 @@ class SparseRows:
         return dense
 
     def __matmul__(self, weights: Floats) -> Floats:
+        if weights.ndim == 2:
+            return np.column_stack([self @ column for column in weights.T])
         row_of = np.repeat(np.arange(len(self)), np.diff(self.parts.starts))
         met = self.parts.values * weights[self.parts.columns]
         return np.bincount(row_of, met, minlength=len(self)).astype(np.float64)
