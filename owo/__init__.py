@@ -42,7 +42,7 @@ from owo.streams import Block, Task
 
 __version__ = "0.1.0"
 
-_LATER = ("checks", "exact", "hindsight", "oracles", "plotting", "reference", "streams")
+_LATER = ("checks", "exact", "hindsight", "oracles", "plotting", "reference", "rkhs", "streams")
 
 __all__ = [
     "Absolute",

@@ -1,4 +1,4 @@
-"""Points as kernels meet them: row r of a dense table, or of a sparse one.
+"""Points as kernels meet them: row r of a dense table, of a sparse one, or of a Gram matrix.
 
 ``meet``, ``product`` and ``join``, and with matrices (d, k), kept as vectors (d k,), ``products`` and ``join_all``, are
 compiled for the kind of table they get. They take the table and the row's number because compiled code without
@@ -26,9 +26,26 @@ class Sparse(NamedTuple):
     """where rows begin, (n + 1,), int64"""
 
 
+class Gram(NamedTuple):
+    """Points known by their inner products with N others, that themselves are among.
+
+    A vector is then its N coefficients: row r times them is an inner product, and to join row r is to add to its own.
+    """
+
+    products: Any
+    """(n, N)"""
+    first: Any
+    """row 0 is point ``first`` of the N"""
+
+
 def is_sparse(X: Any) -> bool:
     """Whether a table, or its numba type, is sparse."""
-    return isinstance(X, (tuple, types.BaseTuple))
+    return _kind(X) is Sparse
+
+
+def _kind(X: Any) -> Any:
+    """``Sparse``, ``Gram``, or None for a dense table; or of its numba type."""
+    return X.instance_class if isinstance(X, types.BaseNamedTuple) else type(X) if isinstance(X, tuple) else None
 
 
 # ------------------------------------------------------------------------------------------------------ of vectors
@@ -89,50 +106,82 @@ def _sparse_add(scale, X, r, total):
         total[X.columns[k]] += scale * X.values[k]
 
 
+# ---------------------------------------------------------------------------------------- of rows of a Gram matrix
+
+
+@fast_part
+def _gram_dots(X, r, a, b):
+    xa = xb = 0.0
+    for k in range(X.products.shape[1]):
+        xa += X.products[r, k] * a[k]
+        xb += X.products[r, k] * b[k]
+    return xa, xb, X.products[r, X.first + r]
+
+
+@fast_part
+def _gram_dot(X, r, a):
+    xa = 0.0
+    for k in range(X.products.shape[1]):
+        xa += X.products[r, k] * a[k]
+    return xa
+
+
+@part
+def _gram_add(scale, X, r, total):
+    total[X.first + r] += scale
+
+
 # ------------------------------------------------------------------------------------------------------ of any table
 
 
 def bring_near(X, r):
-    """Ask for row r ahead of its use; sparse rows the processor follows by itself."""
+    """Ask for row r of a dense table ahead of its use."""
 
 
 @overload(bring_near, strict=False)
 def _bring_near(X, r):
-    return (lambda X, r: None) if is_sparse(X) else (lambda X, r: prefetch(X, r))
+    return (lambda X, r: prefetch(X, r)) if _kind(X) is None else (lambda X, r: None)
 
 
 def meet(X: Any, r: int, a: Any, b: Any) -> Any:
     """``<x, a>, <x, b>, <x, x>`` for row x."""
-    return _sparse_dots(X, r, a, b) if is_sparse(X) else dots(X[r], a, b)
+    return _meet(X, r, a, b)(X, r, a, b)
 
 
 @overload(meet, strict=False)
 def _meet(X, r, a, b):
-    return (lambda X, r, a, b: _sparse_dots(X, r, a, b)) if is_sparse(X) else (lambda X, r, a, b: dots(X[r], a, b))
+    if _kind(X) is Sparse:
+        return lambda X, r, a, b: _sparse_dots(X, r, a, b)
+    if _kind(X) is Gram:
+        return lambda X, r, a, b: _gram_dots(X, r, a, b)
+    return lambda X, r, a, b: dots(X[r], a, b)
 
 
 def product(X, r, a):
     """``<x, a>`` for row x."""
-    return _sparse_dot(X, r, a) if is_sparse(X) else dot(X[r], a)
+    return _product(X, r, a)(X, r, a)
 
 
 @overload(product, strict=False)
 def _product(X, r, a):
-    return (lambda X, r, a: _sparse_dot(X, r, a)) if is_sparse(X) else (lambda X, r, a: dot(X[r], a))
+    if _kind(X) is Sparse:
+        return lambda X, r, a: _sparse_dot(X, r, a)
+    if _kind(X) is Gram:
+        return lambda X, r, a: _gram_dot(X, r, a)
+    return lambda X, r, a: dot(X[r], a)
 
 
 def join(scale, X, r, total):
     """``total += scale x`` for row x."""
-    if is_sparse(X):
-        _sparse_add(scale, X, r, total)
-    else:
-        add(scale, X[r], total)
+    _join(scale, X, r, total)(scale, X, r, total)
 
 
 @overload(join, strict=False)
 def _join(scale, X, r, total):
-    if is_sparse(X):
+    if _kind(X) is Sparse:
         return lambda scale, X, r, total: _sparse_add(scale, X, r, total)
+    if _kind(X) is Gram:
+        return lambda scale, X, r, total: _gram_add(scale, X, r, total)
     return lambda scale, X, r, total: add(scale, X[r], total)
 
 
