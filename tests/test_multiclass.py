@@ -9,6 +9,7 @@ import pathlib
 import pickle
 import subprocess
 import sys
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -149,6 +150,41 @@ def test_losses_are_records(loss):
 def test_classes_are_a_whole_number_of_at_least_two(kind, classes):
     with pytest.raises(ValueError, match=f"classes={classes!r}.*whole number of at least 2"):
         kind(classes)
+
+
+@owo.losses.vector_loss
+class Brier(NamedTuple):
+    """``|p - e_y|^2 / 2``, with an own limit on the number of classes."""
+
+    classes: int = 3
+
+    def check(self):
+        if self.classes > 9:
+            raise ValueError("too many for this Brier")
+
+    def value(self, p, y):
+        total = 0.0
+        for c in range(p.shape[0]):
+            total += 0.5 * (p[c] - (1.0 if c == int(y) else 0.0)) ** 2
+        return float(total)
+
+    def slopes(self, p, y, out):
+        for c in range(p.shape[0]):
+            out[c] = p[c] - (1.0 if c == int(y) else 0.0)
+
+    def conjugate(self, s, y):
+        return 0.5 * float(np.sum(s * s)) + float(s[int(y)])
+
+
+@pytest.mark.parametrize("classes", [1, 0, 2.5, "3", True, None])
+def test_a_loss_of_ones_own_has_as_many_classes_as_ours_may(classes):
+    """A number that is not whole would let a label name a score that is not there."""
+    with pytest.raises(ValueError, match=r"Brier\(classes=.*whole number of at least 2"):
+        Brier(classes)
+    with pytest.raises(ValueError, match="too many"):
+        Brier(10)
+    with pytest.raises(ValueError, match=r"Brier does not take the label 3.0 .*whole numbers, 0 to 2"):
+        owo.OnlineWithinOnline(Brier()).run([(np.ones((1, 2)), [3.0])])
 
 
 # ------------------------------------------------------------------------------------------------ learning with them

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any
 
-from owo._record import Class, helper, record
+from owo._record import Class, helper, record, require
 from owo.doors import LOSS, VECTOR_LOSS
 
 
@@ -52,14 +53,16 @@ def loss(cls: Class) -> Class:
 def vector_loss(cls: Class) -> Class:
     """Make a ``NamedTuple`` class a loss of k scores, a record with ``accepts`` and ``lipschitz`` filled in if missing.
 
-    The class must define ``value``, ``slopes`` and ``conjugate``, and the whole number ``classes``, k; see
-    ``owo.losses.multiclass``. By default labels are the whole numbers 0 .. k - 1, and ``lipschitz`` is ``inf``;
+    The class must define ``value``, ``slopes`` and ``conjugate``, and the whole number ``classes``, k, of at least 2;
+    see ``owo.losses.multiclass``. By default labels are the whole numbers 0 .. k - 1, and ``lipschitz`` is ``inf``;
     ``expression``, the twin in cvxpy, is optional.
 
     Raises
     ------
     TypeError
         A method or ``classes`` is missing.
+    ValueError
+        From instances whose ``classes`` is no such number.
 
     Examples
     --------
@@ -87,9 +90,14 @@ def vector_loss(cls: Class) -> Class:
     _demand(cls, VECTOR_LOSS, "owo.losses.multiclass")
     if not hasattr(cls, "classes"):
         raise TypeError(f"a loss of scores needs classes, how many; {cls.__name__} has none. Add a field classes: int")
-    for name, default in (("accepts", _accepts_classes), ("lipschitz", math.inf)):
+    defaults: dict[str, Any] = {"lipschitz": math.inf}
+    if not hasattr(cls, "accepts"):
+        defaults |= {"accepts": _accepts_classes, "labels": property(_labels)}
+    for name, default in defaults.items():
         if not hasattr(cls, name):
             setattr(cls, name, default)
+    own = getattr(cls, "check", None)
+    cls.check = _check_classes if own is None else lambda self: (_check_classes(self), own(self))[1]  # type: ignore[attr-defined]
     return record(cls)
 
 
@@ -112,6 +120,15 @@ def _accepts(self: Any, y: float) -> bool:
 
 def _accepts_classes(self: Any, y: float) -> bool:
     return 0.0 <= y < self.classes and y == math.floor(y)
+
+
+def _check_classes(self: Any) -> None:
+    whole = isinstance(self.classes, numbers.Integral) and not isinstance(self.classes, bool)
+    require(whole and self.classes >= 2, self, "classes", "a whole number of at least 2, such as 3")
+
+
+def _labels(self: Any) -> str:
+    return f"whole numbers, 0 to {self.classes - 1}"
 
 
 @helper

@@ -22,34 +22,18 @@ that there is more than one score. A loss of your own is a class with the first 
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from owo._record import Class, helper, require
+from owo._record import helper
 from owo.losses.decorator import vector_loss
 
 Array = NDArray[np.float64]
 
 
-def _check(self: Any) -> None:
-    whole = isinstance(self.classes, numbers.Integral) and not isinstance(self.classes, bool)
-    require(whole and self.classes >= 2, self, "classes", "a whole number of at least 2, such as 3")
-
-
-def _labels(self: Any) -> str:
-    return f"whole numbers, 0 to {self.classes - 1}"
-
-
-def _for_classes(cls: Class) -> Class:
-    cls.check, cls.labels = _check, property(_labels)  # type: ignore[attr-defined]
-    return cls
-
-
 @vector_loss
-@_for_classes
 class MulticlassHinge(NamedTuple):
     """``max(0, 1 + max_{c != y} p_c - p_y)`` for labels 0 .. classes - 1.
 
@@ -92,7 +76,6 @@ class MulticlassHinge(NamedTuple):
 
 
 @vector_loss
-@_for_classes
 class Softmax(NamedTuple):
     """``ln(sum_c exp(p_c)) - p_y`` for labels 0 .. classes - 1, in nats: the cross-entropy of the softmax of p.
 
