@@ -105,6 +105,15 @@ def is_vector_loss(value: Any) -> bool:
     return is_record(value) and all(hasattr(value, name) for name in (*VECTOR_LOSS, "accepts", "classes"))
 
 
+def as_vector_loss(value: Any) -> Any:
+    """An instance of a class made with ``@owo.losses.vector_loss``, or ``TypeError``."""
+    if is_vector_loss(value):
+        return value
+    if is_record(value) and hasattr(value, "prox"):
+        raise TypeError(f"loss is {value!r}, of one prediction; needed a loss of scores such as owo.Softmax(3)")
+    return _part(value, "loss", "losses.vector_loss", (*VECTOR_LOSS, "classes"), "owo.Softmax(3)")
+
+
 def as_any_loss(value: Any) -> Any:
     """An instance of a class made with ``@owo.loss`` or ``@owo.losses.vector_loss``, or ``TypeError``."""
     return value if is_vector_loss(value) else as_loss(value)

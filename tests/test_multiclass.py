@@ -9,7 +9,6 @@ import pathlib
 import pickle
 import subprocess
 import sys
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -18,10 +17,11 @@ import scores
 from games import ACROSS, name
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scores import KINDS, stream
+from scores import KINDS, Brier, stream
 
 import owo
 from owo import reference
+from owo.checks import check_vector_loss, vector
 from owo.hindsight import Comparator
 
 HERE = pathlib.Path(__file__).parent
@@ -41,50 +41,21 @@ def total(loss, P, y):
     return math.fsum(loss.value(p, label) for p, label in zip(P, y.tolist(), strict=True))
 
 
-def points(loss, rng, n=60):
-    """Scores of many sizes, tied scores, and scores at which losses turn."""
-    k = loss.classes
-    yield from rng.normal(size=(n, k)) * 10.0 ** rng.integers(-6, 4, size=(n, 1))
-    yield from rng.integers(-1, 2, size=(n, k)).astype(float)
-    yield np.zeros(k)
-
-
 # ------------------------------------------------------------------------------------------------------ the losses
 
 
 @each_loss
-def test_slopes_are_a_subgradient(loss):
-    rng = np.random.default_rng(0)
-    near = list(points(loss, rng))
-    for p, z in zip(near, near[1:] + near[:1], strict=True):
-        for y in range(loss.classes):
-            s = slopes(loss, p, y)
-            short = loss.value(p, y) + s @ (z - p) - loss.value(z, y)
-            # some products of numbers of this size, rounded
-            assert short <= 1e-13 * (1 + np.abs(p).max() + np.abs(z).max()), (p, z, y)
-            assert np.linalg.norm(s) <= loss.lipschitz * (1 + 1e-15)
+def test_losses_keep_the_contract(loss):
+    check_vector_loss(loss)
 
 
 @each_loss
-def test_fenchel_young_holds_with_equality_at_slopes(loss):
-    for p in points(loss, np.random.default_rng(1)):
-        for y in range(loss.classes):
-            s = slopes(loss, p, y)
-            gap = loss.value(p, y) + loss.conjugate(s, y) - s @ p
-            assert abs(gap) <= 1e-13 * (1 + np.abs(p).max()), (p, y)
-
-
-@each_loss
-def test_fenchel_young_is_an_inequality_elsewhere(loss):
-    """For mixtures of slopes, where the conjugate is finite, and for slopes outside its domain, where it is not."""
+def test_conjugates_are_finite_for_mixtures_of_slopes_only(loss):
     rng = np.random.default_rng(2)
     for y in range(loss.classes):
         s = rng.dirichlet(np.ones(loss.classes) * 0.3)
         s[y] = -(s.sum() - s[y])
-        dual = loss.conjugate(s, y)
-        assert math.isfinite(dual)
-        for p in points(loss, rng):
-            assert loss.value(p, y) + dual >= s @ p - 1e-13 * (1 + np.abs(p).max())
+        assert math.isfinite(loss.conjugate(s, y))
         for outside in (s + 0.1, 3.0 * np.eye(loss.classes)[y], -s - 0.5):
             assert loss.conjugate(outside, y) == math.inf
 
@@ -116,25 +87,13 @@ def test_by_hand():
 @pytest.mark.parametrize(("kind", "binary"), [(owo.MulticlassHinge, owo.Hinge()), (owo.Softmax, owo.Logistic())])
 def test_two_classes_are_the_binary_loss_of_the_difference_bit_for_bit(kind, binary):
     loss = kind(2)
-    for p in points(loss, np.random.default_rng(3), 300):
+    for p in vector.scores(2, np.random.default_rng(3), 300):
         for y, sign in ((0.0, -1.0), (1.0, 1.0)):
             m = float(p[1] - p[0])
             assert loss.value(p, y) == binary.value(m, sign)
             s = binary.subgradient(m, sign)
             assert slopes(loss, p, y).tolist() == [-s, s]
             assert math.isclose(loss.conjugate(np.array([-s, s]), y), binary.conjugate(s, sign), abs_tol=1e-15)
-
-
-@each_loss
-def test_expression_equals_value(loss):
-    import cvxpy
-
-    P = np.array(list(points(loss, np.random.default_rng(4), 20)))
-    y = np.arange(len(P)) % loss.classes * 1.0
-    twin = loss.expression(cvxpy.Constant(P), y)
-    assert twin.is_convex() and twin.shape == (len(P),)
-    values = [loss.value(p, label) for p, label in zip(P, y, strict=True)]
-    assert np.allclose(twin.value, values, rtol=1e-12, atol=1e-12)
 
 
 @each_loss
@@ -150,30 +109,6 @@ def test_losses_are_records(loss):
 def test_classes_are_a_whole_number_of_at_least_two(kind, classes):
     with pytest.raises(ValueError, match=f"classes={classes!r}.*whole number of at least 2"):
         kind(classes)
-
-
-@owo.losses.vector_loss
-class Brier(NamedTuple):
-    """``|p - e_y|^2 / 2``, with an own limit on the number of classes."""
-
-    classes: int = 3
-
-    def check(self):
-        if self.classes > 9:
-            raise ValueError("too many for this Brier")
-
-    def value(self, p, y):
-        total = 0.0
-        for c in range(p.shape[0]):
-            total += 0.5 * (p[c] - (1.0 if c == int(y) else 0.0)) ** 2
-        return float(total)
-
-    def slopes(self, p, y, out):
-        for c in range(p.shape[0]):
-            out[c] = p[c] - (1.0 if c == int(y) else 0.0)
-
-    def conjugate(self, s, y):
-        return 0.5 * float(np.sum(s * s)) + float(s[int(y)])
 
 
 @pytest.mark.parametrize("classes", [1, 0, 2.5, "3", True, None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Callable
 from typing import Any
 
 from owo._record import Class, helper, record, require
@@ -96,8 +97,7 @@ def vector_loss(cls: Class) -> Class:
     for name, default in defaults.items():
         if not hasattr(cls, name):
             setattr(cls, name, default)
-    own = getattr(cls, "check", None)
-    cls.check = _check_classes if own is None else lambda self: (_check_classes(self), own(self))[1]  # type: ignore[attr-defined]
+    cls.check = _checking_classes(getattr(cls, "check", None))  # type: ignore[attr-defined]
     return record(cls)
 
 
@@ -122,9 +122,16 @@ def _accepts_classes(self: Any, y: float) -> bool:
     return 0.0 <= y < self.classes and y == math.floor(y)
 
 
-def _check_classes(self: Any) -> None:
-    whole = isinstance(self.classes, numbers.Integral) and not isinstance(self.classes, bool)
-    require(whole and self.classes >= 2, self, "classes", "a whole number of at least 2, such as 3")
+def _checking_classes(own: Callable[[Any], None] | None) -> Callable[[Any], None]:
+    """A check of the number of classes, and then of what the class checks itself."""
+
+    def check(self: Any) -> None:
+        whole = isinstance(self.classes, numbers.Integral) and not isinstance(self.classes, bool)
+        require(whole and self.classes >= 2, self, "classes", "a whole number of at least 2, such as 3")
+        if own is not None:
+            own(self)
+
+    return check
 
 
 def _labels(self: Any) -> str:

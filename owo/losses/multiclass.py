@@ -16,7 +16,7 @@ With weights W (d, k) a point x has the scores ``p = W^T x`` (k,), and a loss co
 
 The gradient in W is ``x s^T``, so that ``<x s^T, G> = <s, G^T x>`` and ``|x s^T| = |s| |x|``, and the laws never notice
 that there is more than one score. A loss of your own is a class with the first three and ``classes``, decorated with
-``@owo.losses.vector_loss``.
+``@owo.losses.vector_loss``; ``owo.checks.check_vector_loss`` tests that its functions belong together.
 """
 
 from __future__ import annotations
