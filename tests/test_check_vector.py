@@ -273,6 +273,17 @@ def test_only_the_subgradient_inequality_finds_a_conjugate_made_to_fit():
         check_vector_loss(Concave())
 
 
+def test_a_loss_that_makes_arrays_in_the_loop_over_points_is_told_so():
+    @owo.losses.vector_loss
+    class Slices(Plain):
+        def slopes(self, p, y, out):
+            out[:] = np.sign(p)
+            out[int(y)] = 1.0 if p[int(y)] > 1.0 else -1.0
+
+    with pytest.raises(TypeError, match=r"Slices.*\.slopes cannot be compiled.*no slices, no new arrays"):
+        check_vector_loss(Slices())
+
+
 @pytest.mark.parametrize("other", [owo.Softmax, 3, owo.Hinge(), owo.CoinBetting(), Plain(3)], ids=repr)
 def test_what_is_no_loss_of_scores_is_refused(other):
     with pytest.raises(TypeError, match=r"Softmax|vector_loss"):
