@@ -494,7 +494,7 @@ def test_what_cannot_serve_losses_of_scores_is_refused_in_words():
         with pytest.raises(TypeError, match=r"has 3 scores; with scores only the bias is learned.*Identity"):
             owo.OnlineWithinOnline(softmax, owo.GrowingFTRL(1.0), geometry=geometry)
     with pytest.raises(TypeError, match=r"loss is Softmax\(classes=3\), a loss of 3 scores.*one prediction"):
-        owo.hindsight.task_optimum(softmax, [[1.0]], [0.0], 1.0)
+        owo.exact.ExactMeta(softmax, 1.0)
     with pytest.raises(TypeError, match="class Softmax"):
         owo.OnlineWithinOnline(owo.Softmax)
 

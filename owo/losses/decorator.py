@@ -56,7 +56,8 @@ def vector_loss(cls: Class) -> Class:
 
     The class must define ``value``, ``slopes`` and ``conjugate``, and the whole number ``classes``, k, of at least 2;
     see ``owo.losses.multiclass``. By default labels are the whole numbers 0 .. k - 1, and ``lipschitz`` is ``inf``;
-    ``expression``, the twin in cvxpy, is optional.
+    ``prox_slopes``, which hindsight needs of a loss that is not smooth, and ``expression``, the twin in cvxpy, are
+    optional.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def vector_loss(cls: Class) -> Class:
     _demand(cls, VECTOR_LOSS, "owo.losses.multiclass")
     if not hasattr(cls, "classes"):
         raise TypeError(f"a loss of scores needs classes, how many; {cls.__name__} has none. Add a field classes: int")
-    defaults: dict[str, Any] = {"lipschitz": math.inf}
+    defaults: dict[str, Any] = {"lipschitz": math.inf, "prox_slopes": default_prox_slopes}
     if not hasattr(cls, "accepts"):
         defaults |= {"accepts": _accepts_classes, "labels": property(_labels)}
     for name, default in defaults.items():
@@ -112,6 +113,11 @@ def default_prox_slope(self: Any, p: float, y: float, step: float) -> float:
     if step == 0.0:
         return float(self.subgradient(p, y))
     return float((p - self.prox(p, y, step)) / step)
+
+
+def default_prox_slopes(self: Any, p: Any, y: float, step: float, out: Any) -> None:
+    """For a step of 0 only: stands in where a loss of scores has none of its own."""
+    self.slopes(p, y, out)
 
 
 def _accepts(self: Any, y: float) -> bool:

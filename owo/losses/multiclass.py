@@ -7,6 +7,8 @@ With weights W (d, k) a point x has the scores ``p = W^T x`` (k,), and a loss co
 ``value(p, y)``        the loss
 ``slopes(p, y, out)``  writes into ``out`` one s with ``value(z, y) >= value(p, y) + <s, z - p>`` for every z
 ``conjugate(s, y)``    ``sup_p  <s, p> - value(p, y)``; ``inf`` outside its domain
+``prox_slopes(...)``   for ``(p, y, step, out)``: the s in ``out`` that ``slopes`` may give at ``p - step s``,
+                       ``argmin_z  value(z, y) + |z - p|^2 / (2 step)``, for ``step > 0``; not for smooth losses
 ``accepts(y)``         whether ``y`` is a label of this loss
 ``classes``            k
 ``lipschitz``          the largest ``|s|``, a Euclidean norm, or ``inf``
@@ -67,6 +69,18 @@ class MulticlassHinge(NamedTuple):
 
     def conjugate(self, s: Array, y: float) -> float:
         return float(s[int(y)]) if _in_simplex(s, y) else math.inf
+
+    def prox_slopes(self, p: Array, y: float, step: float, out: Array) -> None:
+        """``s + e_y`` is the point of the simplex nearest to ``e_y + (p - e_y) / step``."""
+        label = int(y)
+        for c in range(p.shape[0]):
+            out[c] = p[c] + (step - 1.0 if c == label else 0.0)
+        _to_simplex(out, step)
+        others = 0.0
+        for c in range(p.shape[0]):
+            if c != label:
+                others += out[c]
+        out[label] = -others
 
     def expression(self, p: Any, y: Any) -> Any:
         import cvxpy
@@ -160,9 +174,33 @@ def _rival(p: Array, y: float) -> int:
 @helper
 def _in_simplex(s: Array, y: float) -> bool:
     """Whether ``s + e_y >= 0`` has the sum 1, up to the rounding of a sum of k numbers of size 1."""
-    total = 0.0
+    total, allowed = 0.0, 1e-15 * s.shape[0]
     for c in range(s.shape[0]):
-        if s[c] < (-1.0 if c == int(y) else 0.0):
+        if s[c] < (-1.0 - allowed if c == int(y) else 0.0):
             return False
         total += s[c]
-    return abs(total) <= 1e-15 * s.shape[0]
+    return abs(total) <= allowed
+
+
+@helper
+def _to_simplex(a: Array, unit: float) -> None:
+    """Put the point of the simplex that is nearest to ``a / unit`` in place of a (Michelot, JOTA 1986)."""
+    top = a[_largest(a)]
+    for c in range(a.shape[0]):
+        a[c] -= top  # the same for all moves nothing, and what counts is now of the size of a unit
+    kept, level = a.shape[0] + 1, -math.inf
+    while True:
+        count, total = 0, -unit
+        for c in range(a.shape[0]):
+            if a[c] > level:
+                count += 1
+                total += a[c]
+        if count == kept:
+            break
+        kept, level = count, total / count
+    total = 0.0
+    for c in range(a.shape[0]):
+        a[c] = max(a[c] - level, 0.0)
+        total += a[c]
+    for c in range(a.shape[0]):
+        a[c] /= total
