@@ -569,7 +569,7 @@ def test_the_path_of_a_metric_has_the_shape_of_the_metric_in_one_dimension_too(g
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_metric_at_the_edge_of_its_set_is_in_it_whatever_was_rounded(seed):
-    """Beside eigenvalues of 1e4 the least ones are known to about 1e-11, not to parts of 1e-6; beyond that is outside."""
+    """Beside eigenvalues of 1e4 the least ones are known to about 1e-11; beyond that is outside."""
     rng, d = np.random.default_rng(seed), 6
     Q = np.linalg.qr(rng.normal(size=(d, d)))[0]
     edge = (Q * np.r_[1e-6, 1e-6, 1.0, 1e3, 1e4, 1e4]) @ Q.T
