@@ -245,7 +245,8 @@ class Ledger:
         bias, weights = _positions(comparator)
         d = len(self.centre)
         if bias.shape != (d,) or weights.shape[1:] != (d,):
-            raise ValueError(f"comparator has bias {bias.shape} and weights {weights.shape}; this run has d={d}")
+            flat = "; give matrices (d, k) flat, as W.ravel()" if bias.ndim > 1 else ""
+            raise ValueError(f"comparator has bias {bias.shape} and weights {weights.shape}; this run has d={d}{flat}")
         order = self._order_of(comparator)
         if len(weights) not in (1, len(getattr(comparator, "keys", ())) or len(self)):
             raise ValueError(

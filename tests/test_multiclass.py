@@ -512,6 +512,12 @@ def test_weights_of_another_shape_are_refused():
         learner.predict(np.ones((1, 2)), weights=np.zeros((4, 3)))
 
 
+def test_a_comparator_of_matrices_is_asked_for_flat_weights():
+    ledger = owo.OnlineWithinOnline(owo.Softmax(3)).run([(np.ones((2, 4)), [0, 2])])
+    with pytest.raises(ValueError, match=r"bias \(4, 3\).*this run has d=12; give matrices \(d, k\) flat"):
+        ledger.certificate(Comparator("W", np.zeros((4, 3)), np.zeros((1, 4, 3)), np.zeros(1)))
+
+
 def test_a_loss_of_scores_needs_its_methods():
     class Nothing:
         classes = 2
