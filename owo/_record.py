@@ -249,8 +249,9 @@ def _explained(report: str, records: list[Any]) -> str:
     lines = [line for line in lines if line and not line.startswith("Failed in nopython mode")]
     reason = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1]).rstrip(".")
     return (
-        f"{callee[2]}.{callee[1]} cannot be compiled: {reason}. Methods may use numbers, tuples, math, and functions "
-        "made with numba.njit; only properties, check, bound, expression and _names stay in Python"
+        f"{callee[2]}.{callee[1]} cannot be compiled: {reason}. Methods may use numbers, tuples, math, entries of "
+        "arrays (one at a time: no slices, no new arrays), and functions made with numba.njit; only properties, check, "
+        "bound, expression and _names stay in Python"
     )
 
 

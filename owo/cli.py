@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import itertools
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import sys
 import textwrap
@@ -124,6 +126,20 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--out", default="results", metavar="FOLDER", help="default: results")
 
 
+def _refuse_spaces(argv: list[str]) -> None:
+    """Features are one word, separated by commas; what they look like with spaces is no mistake of argparse's."""
+    at = next((i for i, word in enumerate(argv) if word.partition("=")[0] == "--features"), None)
+    if at is None:
+        return
+    given = [argv[at].partition("=")[2], *itertools.takewhile(lambda word: not word.startswith("-"), argv[at + 1 :])]
+    first, *others = [word for word in given if word] or [""]
+    others = [word for word in others if word not in datasets.names() and not pathlib.Path(word).is_file()]
+    others = [word for word in others if not re.search(r"[/\\]|\.[ct]sv$", word)]
+    if others:
+        names = ",".join(word.strip(",") for word in (first, *others) if word.strip(","))
+        raise Refused(f"features are separated by commas, without spaces; type --features {shlex.quote(names)}")
+
+
 def _loss(words: str) -> Any:
     name, colon, value = words.partition(":")
     if name not in LOSSES:
@@ -155,6 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show ± shows ?
     try:
         parser = _parser()
+        _refuse_spaces(list(sys.argv[1:] if argv is None else argv))
         options = parser.parse_args(argv)
         if options.command is None:
             parser.print_help(sys.stderr)

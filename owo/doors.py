@@ -11,6 +11,7 @@ import numbers
 from collections.abc import Callable, Hashable
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from owo._record import is_record, is_record_class
@@ -68,6 +69,19 @@ def as_matrix(values: ArrayLike, name: str, k: int) -> Floats:
     return matrix.copy()
 
 
+def as_weights(values: ArrayLike | None, name: str, loss: Any, d: int) -> Floats:
+    """Weights (d,) for a loss; of k scores (d k,), from (d, k) or flat; zeros for None. Raises as ``as_vector``."""
+    k = int(loss.classes) if is_vector_loss(loss) else 1
+    if values is None:
+        return np.zeros(d * k)
+    if not is_vector_loss(loss) or np.ndim(values) == 1:
+        return as_vector(values, name, d * k)
+    matrix = as_matrix(values, name, k)
+    if len(matrix) != d:
+        raise ValueError(f"{name} has shape {matrix.shape}; needed ({d}, {k}): a row for each feature")
+    return matrix.ravel()
+
+
 def positive(value: float, name: str) -> float:
     """A finite number above 0, or ``ValueError``."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 < value < math.inf:
@@ -95,7 +109,7 @@ def as_loss(value: Any, role: str = "loss") -> Any:
     if is_vector_loss(value):
         raise TypeError(
             f"{role} is {value!r}, a loss of {value.classes} scores; here a loss of one prediction is needed, such as "
-            "owo.Hinge(). OnlineWithinOnline and owo.reference take losses of scores"
+            "owo.Hinge(). OnlineWithinOnline, owo.hindsight and owo.reference take losses of scores"
         )
     return _part(value, role, "loss", (*LOSS, "accepts"), "owo.Absolute()")
 
@@ -103,6 +117,15 @@ def as_loss(value: Any, role: str = "loss") -> Any:
 def is_vector_loss(value: Any) -> bool:
     """Whether this is an instance of a class made with ``@owo.losses.vector_loss``."""
     return is_record(value) and all(hasattr(value, name) for name in (*VECTOR_LOSS, "accepts", "classes"))
+
+
+def as_vector_loss(value: Any) -> Any:
+    """An instance of a class made with ``@owo.losses.vector_loss``, or ``TypeError``."""
+    if is_vector_loss(value):
+        return value
+    if is_record(value) and hasattr(value, "prox"):
+        raise TypeError(f"loss is {value!r}, of one prediction; needed a loss of scores such as owo.Softmax(3)")
+    return _part(value, "loss", "losses.vector_loss", (*VECTOR_LOSS, "classes"), "owo.Softmax(3)")
 
 
 def as_any_loss(value: Any) -> Any:

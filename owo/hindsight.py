@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from owo.ascent import LOSS, Goal
-from owo.doors import as_vector, positive, whole
+from owo.ascent import Goal
+from owo.doors import as_weights, is_vector_loss, positive, whole
 from owo.optimum import (
     MAX_STEPS,
     MAX_SWEEPS,
@@ -30,6 +30,7 @@ from owo.optimum import (
     Tasks,
     optima,
     task_optimum,
+    tasks_of,
 )
 from owo.streams.block import Block
 
@@ -55,7 +56,7 @@ class BiasOptimum(NamedTuple):
     """The bias with the least ``sum_t L_t``; see ``bias_optimum``."""
 
     bias: Array
-    """theta (d,)"""
+    """theta (d,), or flat (d k,)"""
     value: float
     """``sum_t L_t(theta)``"""
     lower: float
@@ -76,7 +77,7 @@ class Comparator(NamedTuple):
 
     name: str
     bias: Array
-    """theta' (d,)"""
+    """theta' (d,); of a loss of k scores flat, (d k,), and so below"""
     weights: Array
     """u_t (T, d), or (1, d) for all tasks alike"""
     losses: Array
@@ -99,6 +100,7 @@ def bias_optimum(
     strength: float,
     tolerance: float = 1e-8,
     *,
+    metric: ArrayLike | None = None,
     radius: float | None = None,
     max_solves: int = 300,
 ) -> BiasOptimum:
@@ -112,7 +114,7 @@ def bias_optimum(
 
     Parameters
     ----------
-    loss, block, strength, tolerance : as for ``optima``
+    loss, block, strength, tolerance, metric : as for ``optima``
     radius : of the ball in which the certificate holds; default ``1 + 2 |theta|``, which holds every bias of length up
         to ``1 + |theta|``
     max_solves : limit on the work, in solves of all tasks, at least 2; the usual need is about 10
@@ -131,6 +133,15 @@ def bias_optimum(
     -----
     Memory: a copy of X, (d, d) numbers, and (n_t, n_t) for the longest task.
 
+    In a singular metric the bias alone moves some predictions, so that the sum turns where the loss does. Newton steps
+    then stop short for ``Absolute``, ``Hinge`` and their like, and the bias is not certified.
+
+    For a loss of k scores the bias and all tasks are sought together (``owo.score_optimum``), flat, (d k,); ``solves``
+    is then the passes over all points, and ``max_solves`` a limit on the proximal points. 300 tasks of 20 points in 10
+    dimensions and 4 classes took 0.2 s at strength 1 and 0.4 s at 0.01 with ``Softmax``, and 3.8 and 2.9 s with
+    ``MulticlassHinge``, of which 1.2 to 1.6 s are the interior point method that it starts from; that grows faster than
+    the data: 2000 tasks of 20 points in 20 dimensions and 5 classes took 5 s with ``Softmax`` and 130 s with the hinge.
+
     Examples
     --------
     >>> import owo
@@ -141,19 +152,15 @@ def bias_optimum(
     """
     tolerance, max_solves = positive(tolerance, "tolerance"), whole(max_solves, "max_solves", least=2)
     given = None if radius is None else positive(radius, "radius")
-    tasks = Tasks.of(loss, block, strength)
-    tasks.solve(np.zeros(tasks.d), _EXACT)
-    tasks.solve(-tasks.gradient() / tasks.inertia, _EXACT)  # the mean of the tasks' optima around 0
-    solves, damping = 2, 1e-3
-    while True:
-        value, norm = tasks.value(), float(np.linalg.norm(tasks.gradient()))
-        radius = 1.0 + 2.0 * float(np.linalg.norm(tasks.bias)) if given is None else given
-        lower = value - tasks.gap() - radius * norm
-        certified = math.isfinite(value) and value - lower <= tolerance * (1.0 + abs(value))
-        if certified or solves >= max_solves or not math.isfinite(value):
-            break
-        damping, taken = _newton_step(tasks, damping, max_solves - solves)
-        solves += taken
+    tasks = tasks_of(loss, block, strength, metric)
+    if is_vector_loss(loss):
+        steps = Goal(tolerance, math.inf, MAX_STEPS)
+        tasks.solve(None, (Goal(tolerance, math.inf, min(max_solves, MAX_SWEEPS)), steps), given)
+        solves = tasks.evaluations
+    else:
+        solves = _newton(tasks, tolerance, given, max_solves)
+    value, lower, radius, norm = _bounds(tasks, given)
+    certified = math.isfinite(value) and value - lower <= tolerance * (1.0 + abs(value))
     if not certified:
         warnings.warn(
             f"the best bias is not certified: within {radius:.3g} of it some bias may be better by {value - lower:.3g} "
@@ -165,11 +172,32 @@ def bias_optimum(
     return BiasOptimum(tasks.bias, value, lower, radius, norm, certified, solves, tasks.optima(tolerance))
 
 
+def _bounds(tasks: Any, given: float | None) -> tuple[float, float, float, float]:
+    """``sum_t L_t``, what no bias in a radius is below, the radius, and the norm of the gradient."""
+    value, norm = tasks.value(), float(np.linalg.norm(tasks.gradient()))
+    radius = 1.0 + 2.0 * float(np.linalg.norm(tasks.bias)) if given is None else given
+    return value, value - tasks.gap() - radius * norm, radius, norm
+
+
+def _newton(tasks: Tasks, tolerance: float, given: float | None, max_solves: int) -> int:
+    """Move the bias to the best one; the solves of all tasks that it took."""
+    tasks.solve(np.zeros(tasks.d), _EXACT)
+    tasks.solve(-tasks.moved(tasks.gradient()) / tasks.inertia, _EXACT)  # the mean of the tasks' optima around 0
+    solves, damping = 2, 1e-3
+    while True:
+        value, lower, _, _ = _bounds(tasks, given)
+        certified = value - lower <= tolerance * (1.0 + abs(value))
+        if certified or solves >= max_solves or not math.isfinite(value):
+            return solves
+        damping, taken = _newton_step(tasks, damping, max_solves - solves)
+        solves += taken
+
+
 def _newton_step(tasks: Tasks, damping: float, limit: int) -> tuple[float, int]:
     """Move the bias by a Newton step, damped until it does not overshoot; the next damping, and the solves it took."""
     bias, gradient, hessian = tasks.bias, tasks.gradient(), tasks.hessian()
     for solves in range(1, limit + 1):
-        step = -np.linalg.solve(hessian + damping * tasks.inertia * np.eye(tasks.d), gradient)
+        step = -np.linalg.solve(hessian + damping * tasks.inertia / tasks.size**2 * np.eye(tasks.d), gradient)
         tasks.solve(bias + step, _EXACT)
         if tasks.gradient() @ step <= -0.5 * (gradient @ step):
             return max(0.1 * damping, 1e-10), solves
@@ -225,11 +253,15 @@ def given_bias(
     [[0.5], [1.5]]
     """
     found = optima(loss, block, strength, bias, metric=metric)
-    return Comparator(name, as_vector(bias, "bias", block.d), found.weights, found.losses, found.keys, metric)
+    return Comparator(name, as_weights(bias, "bias", loss, block.d), found.weights, found.losses, found.keys, metric)
 
 
-def best_bias(loss: Any, block: Block, strength: float, tolerance: float = 1e-8) -> Comparator:
+def best_bias(
+    loss: Any, block: Block, strength: float, tolerance: float = 1e-8, *, metric: ArrayLike | None = None
+) -> Comparator:
     """Every task at its optimum around the best single bias in hindsight; ``bias_optimum`` has its certificate.
+
+    With a ``metric`` M', as for ``optima``, that is the best bias for it; the comparator keeps M'.
 
     Raises
     ------
@@ -243,8 +275,8 @@ def best_bias(loss: Any, block: Block, strength: float, tolerance: float = 1e-8)
     >>> best_bias(owo.Squared(), block, 1.0).bias.round(6).tolist()
     [1.0]
     """
-    best = bias_optimum(loss, block, strength, tolerance)
-    return Comparator("best bias", best.bias, best.optima.weights, best.optima.losses, best.optima.keys)
+    best = bias_optimum(loss, block, strength, tolerance, metric=metric)
+    return Comparator("best bias", best.bias, best.optima.weights, best.optima.losses, best.optima.keys, metric)
 
 
 def pooled(loss: Any, block: Block, strength: float = 1e-6) -> Comparator:
@@ -262,10 +294,6 @@ def pooled(loss: Any, block: Block, strength: float = 1e-6) -> Comparator:
     >>> pooled(owo.Squared(), block).weights.round(3).tolist()
     [[2.0]]
     """
-    tasks = Tasks.of(loss, block, strength)
-    weights = task_optimum(loss, tasks.data.X, tasks.data.y, strength).weights
-    tasks.solve(weights, (_AS_IT_IS, _AS_IT_IS))
-    return Comparator("pooled", weights, weights[None], tasks.results[:, LOSS].copy(), tasks.keys)
-
-
-_AS_IT_IS = Goal(math.inf, math.inf, 0)
+    tasks, together = tasks_of(loss, block, strength), block.grouped()
+    weights = task_optimum(loss, np.asarray(together.X), together.y, strength).weights.ravel()
+    return Comparator("pooled", weights, weights[None], tasks.losses_at(weights), tasks.keys)

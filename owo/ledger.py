@@ -190,7 +190,8 @@ class Ledger:
         ((2, 2), (2,))
         """
         d, path = len(self.centre), self.tables["path"].filled[:, len(self.centre) :]
-        return path.reshape(-1, d, d) if path.shape[1] == d * d > 1 else path
+        matrices = path.shape[1] == d * d and (d > 1 or hasattr(self.geometry, "within"))  # of d = 1 by the geometry
+        return path.reshape(-1, d, d) if matrices else path
 
     @property
     def path_tasks(self) -> Array:
@@ -244,7 +245,8 @@ class Ledger:
         bias, weights = _positions(comparator)
         d = len(self.centre)
         if bias.shape != (d,) or weights.shape[1:] != (d,):
-            raise ValueError(f"comparator has bias {bias.shape} and weights {weights.shape}; this run has d={d}")
+            flat = "; give matrices (d, k) flat, as W.ravel()" if bias.ndim > 1 else ""
+            raise ValueError(f"comparator has bias {bias.shape} and weights {weights.shape}; this run has d={d}{flat}")
         order = self._order_of(comparator)
         if len(weights) not in (1, len(getattr(comparator, "keys", ())) or len(self)):
             raise ValueError(
@@ -343,12 +345,15 @@ class Ledger:
         ledger_file.save(self, path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, inner: Any = None, outer: Any = None) -> Ledger:
-        """Read what ``save`` wrote. A law of your own is not in ``owo``: pass it again as ``inner`` or ``outer``.
+    def load(
+        cls, path: str | os.PathLike[str], *, inner: Any = None, outer: Any = None, geometry: Any = None
+    ) -> Ledger:
+        """Read what ``save`` wrote.
 
-        Raises ``ValueError`` for a file that is damaged or is not a ledger.
+        A law of your own is not in ``owo``: pass it again as ``inner`` or ``outer``, or the whole ``geometry`` that it
+        moves. Raises ``ValueError`` for a file that is damaged or is not a ledger.
         """
-        return ledger_file.load(cls, path, inner, outer)
+        return ledger_file.load(cls, path, {"inner": inner, "outer": outer, "geometry": geometry})
 
 
 def _positions(comparator: Any) -> tuple[Array, Array]:

@@ -38,8 +38,8 @@ def save(ledger: Ledger, path: str | os.PathLike[str]) -> None:
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
-def load(kind: type[Ledger], path: str | os.PathLike[str], inner: Any, outer: Any) -> Ledger:
-    """Read a ledger; see ``Ledger.load``."""
+def load(kind: type[Ledger], path: str | os.PathLike[str], given: dict[str, Any]) -> Ledger:
+    """Read a ledger, with the parts ``given`` in place of those described; see ``Ledger.load``."""
     name = os.fspath(path)
     if not name.endswith(".npz") and os.path.exists(f"{name}.npz"):
         name = f"{name}.npz"  # what ``save`` made of the same name
@@ -47,24 +47,24 @@ def load(kind: type[Ledger], path: str | os.PathLike[str], inner: Any, outer: An
         try:
             with np.load(raw, allow_pickle=False) as file:
                 arrays = {key: file[key] for key in file.files}
-            return _of(kind, json.loads(str(arrays.pop("header"))), arrays, inner, outer)
+            return _of(kind, json.loads(str(arrays.pop("header"))), arrays, given)
         except Exception as error:  # whatever damage does to an archive, to its JSON or to what that says
             raise ValueError(f"{name} is damaged or not a ledger that this version reads: {error}") from error
 
 
-def _of(kind: type[Ledger], header: dict[str, Any], arrays: Arrays, inner: Any, outer: Any) -> Ledger:
+def _of(kind: type[Ledger], header: dict[str, Any], arrays: Arrays, given: dict[str, Any]) -> Ledger:
     if header.get("format") != FORMAT:
         raise ValueError(f"it has ledger format {header.get('format')!r}, needed {FORMAT}")
     if header["update"] not in ("task", "point"):
         raise ValueError(f"it was updated every {header['update']!r}, needed 'task' or 'point'")
-    inner = _revived(header["inner"]) if inner is None else inner
-    outer = _revived(header["outer"]) if outer is None else outer
+    inner, outer, ours = (
+        _revived(header[role], role) if given[role] is None else given[role] for role in ("inner", "outer", "geometry")
+    )
     for name, array in arrays.items():
         if array.dtype != np.float64 or array.ndim != (1 if name in ("centre", "metric", "stages") else 2):
             raise ValueError(f"its {name} is an array of {array.dtype} with shape {array.shape}")
     keys = [_read(key) for key in header["keys"]]
-    ours, description = _revived(header["geometry"]), str(header["description"])
-    ledger = kind(inner, outer, header["update"], arrays["centre"], description, ours, arrays["metric"])
+    ledger = kind(inner, outer, header["update"], arrays["centre"], str(header["description"]), ours, arrays["metric"])
     tables = ("accounts", "tasks", "tallies", *(("moves",) if ours.learns else ()))
     lengths = {len(keys), *(len(arrays[name]) for name in tables)}
     if len(lengths) > 1 or len(arrays["path"]) != len(arrays["path_tasks"]):
@@ -111,11 +111,13 @@ def _described(record: Any) -> dict[str, Any]:
     return {"law": name, "ours": type(record) is _ours(name), "fields": fields}
 
 
-def _revived(description: dict[str, Any]) -> Any:
+def _revived(description: dict[str, Any], role: str) -> Any:
     kind = _ours(description["law"])
     if not description["ours"] or kind is None:
-        raise ValueError(f"law {description['law']} is not one of owo's; pass it to Ledger.load as inner= or outer=")
-    fields = {k: _revived(v) if isinstance(v, dict) else v for k, v in description["fields"].items()}
+        raise ValueError(
+            f"{description['law']} is not one of owo's; pass it to Ledger.load, as in {role}=learner.{role}"
+        )
+    fields = {k: _revived(v, role) if isinstance(v, dict) else v for k, v in description["fields"].items()}
     return kind(**fields)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from owo import ascent
 from owo.ascent import GAP, LOSS, MOVED, STEPS, SWEEPS, VALUE, Data, Goal
 from owo.curvature import curvature
-from owo.doors import as_block, as_loss, as_vector, positive, refuse_labels, whole
+from owo.doors import as_block, as_loss, as_weights, is_vector_loss, positive, refuse_labels, whole
 from owo.geometry.matrices import root_of
 from owo.rotation import restore, rotate
 from owo.streams.block import Block
@@ -29,6 +29,9 @@ MAX_SWEEPS, MAX_STEPS = 50, 300
 """Limits on the work for one task: sweeps of coordinate ascent, then Newton steps; more than 60 of these are rare."""
 
 
+_AS_IT_IS = Goal(math.inf, math.inf, 0)
+
+
 class ConvergenceWarning(UserWarning):
     """An optimum that is not certified to the tolerance asked for; its ``gap`` still bounds its error."""
 
@@ -37,9 +40,9 @@ class Optimum(NamedTuple):
     """The optimum of one task; see ``task_optimum``."""
 
     weights: Array
-    """w (d,)"""
+    """w (d,), or (d, k)"""
     slopes: Array
-    """s (n,): a subgradient of the loss at every point, with ``w = bias - M sum_i s_i x_i / (n strength)``"""
+    """s (n,), or (n, k): a subgradient of the loss at each point, with ``w = bias - M sum_i s_i x_i / (n strength)``"""
     value: float
     """P(w), the regularised loss"""
     gap: float
@@ -49,9 +52,9 @@ class Optimum(NamedTuple):
     loss: float
     """``sum_i loss(<x_i, w>, y_i)`` without the regulariser"""
     sweeps: int
-    """of coordinate ascent"""
+    """of coordinate ascent; proximal points for a loss of scores"""
     steps: int
-    """of Newton's method, after the sweeps"""
+    """of Newton's method, after the sweeps; passes over all points for a loss of scores"""
 
 
 class Optima(NamedTuple):
@@ -59,9 +62,9 @@ class Optima(NamedTuple):
 
     keys: tuple[Hashable, ...]
     weights: Array
-    """(T, d)"""
+    """(T, d), or flat (T, d k)"""
     slopes: Array
-    """(n,), in the order of ``block.grouped()``"""
+    """(n,), or (n, k), in the order of ``block.grouped()``"""
     values: Array
     gaps: Array
     certified: NDArray[np.bool_]
@@ -92,10 +95,10 @@ def task_optimum(
 
     Parameters
     ----------
-    loss : an instance of a class made with ``@owo.loss``
+    loss : an instance of a class made with ``@owo.loss``, or of k scores, which has weights (d, k)
     X, y : the points (n, d) and labels (n,)
     strength : lambda > 0, in units of loss over |w|^2
-    bias : theta (d,); default 0
+    bias : theta (d,), or (d, k), or that flat; default 0
     tolerance : the gap asked for, relative to ``1 + |value|``
     metric : M, positive semidefinite: a number, a diagonal (d,) or a matrix (d, d); default 1
     max_sweeps, max_steps : limits on the work, whole numbers of at least 0
@@ -123,12 +126,13 @@ def task_optimum(
     [2.0, 0.0]
     """
     X, y = as_points(X, y)
-    tasks = Tasks(loss, X, y, np.array([0, len(y)], dtype=np.int64), ("the task",), strength, metric)
-    tasks.solve(bias_or_zeros(bias, tasks.d), _goals(tolerance, max_sweeps, max_steps))
+    tasks = _kind(loss)(loss, X, y, np.array([0, len(y)], dtype=np.int64), ("the task",), strength, metric)
+    tasks.solve(as_weights(bias, "bias", loss, tasks.d), _goals(tolerance, max_sweeps, max_steps))
     found = tasks.optima(tolerance)
     _warn(found, tolerance, max_steps)
+    weights = found.weights[0].reshape(tasks.d, *found.slopes.shape[1:])
     return Optimum(
-        found.weights[0], found.slopes, float(found.values[0]), float(found.gaps[0]), bool(found.certified[0]),
+        weights, found.slopes, float(found.values[0]), float(found.gaps[0]), bool(found.certified[0]),
         float(found.losses[0]), int(found.sweeps[0]), int(found.steps[0]),
     )  # fmt: skip
 
@@ -166,9 +170,9 @@ def optima(
     >>> dict(zip(found.keys, found.weights[:, 0].round(3).tolist()))
     {'a': 0.0, 'b': 1.0}
     """
-    tasks = Tasks.of(loss, block, strength, metric)
-    tasks.solve(bias_or_zeros(bias, tasks.d), _goals(tolerance, max_sweeps, max_steps))
-    found = tasks.optima(tolerance)
+    tasks = tasks_of(loss, block, strength, metric)
+    tasks.solve(as_weights(bias, "bias", loss, tasks.d), _goals(tolerance, max_sweeps, max_steps))
+    found: Optima = tasks.optima(tolerance)
     _warn(found, tolerance, max_steps)
     return found
 
@@ -188,6 +192,7 @@ class Tasks:
         refuse_labels(loss, y)
         self.n, self.d = X.shape
         self.root = None if metric is None else root_of(metric, self.d)
+        self.size = 1.0 if self.root is None else float(np.linalg.norm(self.root, 2)) or 1.0
         self.seen = X if self.root is None else X @ self.root
         lengths, width = np.diff(offsets), self.seen.shape[1]
         k = min(width, int(lengths.max()))
@@ -201,13 +206,6 @@ class Tasks:
         self.bias = np.zeros(self.d)
         self.inertia = self.strength * self.n
 
-    @classmethod
-    def of(cls, loss: Any, block: Block, strength: float, metric: ArrayLike | None = None) -> Tasks:
-        """Those of a block, in the order of its keys."""
-        together = as_block(block).grouped()
-        offsets = np.concatenate(([0], np.cumsum(together.lengths, dtype=np.int64)))
-        return cls(loss, np.asarray(together.X), together.y, offsets, together.keys, strength, metric)
-
     def solve(self, bias: Array, goals: tuple[Goal, Goal]) -> None:
         """The optima around a bias: stage one, then stage two for the tasks that need it."""
         first, second = goals
@@ -217,6 +215,12 @@ class Tasks:
         gaps, sizes, moved = self.results[:, GAP], 1.0 + np.abs(self.results[:, VALUE]), self.results[:, MOVED]
         if not np.all((gaps <= second.tolerance * sizes) & (moved <= second.still)):
             ascent.climb(self.loss, self.data, self.strength, second, self.shifts, self.results)
+
+    def losses_at(self, weights: Array) -> Array:
+        """The loss of each task, (T,), at one vector of weights for all."""
+        self.solve(weights, (_AS_IT_IS, _AS_IT_IS))
+        losses: Array = self.results[:, LOSS].copy()
+        return losses
 
     def value(self) -> float:
         """``sum_t L_t(bias)``."""
@@ -232,11 +236,11 @@ class Tasks:
         A prediction is known to about a unit in the last place of ``|x| (|bias| + |A| |v|)``, however small it is
         itself.
         """
-        squares, size = self.data.points[:, ascent.SQUARE], 1.0
+        squares = self.data.points[:, ascent.SQUARE]
         if self.root is not None:
-            squares, size = np.einsum("ij,ij->i", self.data.X, self.data.X), float(np.linalg.norm(self.root, 2))
+            squares = np.einsum("ij,ij->i", self.data.X, self.data.X)
         slopes, lengths = np.abs(self.data.points[:, ascent.SLOPE]), np.sqrt(squares)
-        reach = float(np.linalg.norm(self.bias)) + size * np.linalg.norm(self.shifts, axis=1)
+        reach = float(np.linalg.norm(self.bias)) + self.size * np.linalg.norm(self.shifts, axis=1)
         met = np.add.reduceat(slopes * lengths, self.data.offsets[:-1]) * reach
         known: Array = np.maximum(self.results[:, GAP], 0.0) + ascent.ROUNDING * (met + self.results[:, LOSS])
         return known
@@ -244,6 +248,10 @@ class Tasks:
     def gradient(self) -> Array:
         """``sum_t q_t``."""
         return self.data.X.T @ self.data.points[:, ascent.SLOPE]
+
+    def moved(self, pull: Array) -> Array:
+        """``M pull``."""
+        return pull if self.root is None else self.root @ (self.root.T @ pull)
 
     def hessian(self) -> Array:
         """A generalised Hessian of ``sum_t L_t``, (d, d)."""
@@ -268,9 +276,19 @@ class Tasks:
         return Optima(self.keys, weights, slopes, values, gaps, certified, losses, pulls, sweeps, steps)
 
 
-def bias_or_zeros(bias: ArrayLike | None, d: int) -> Array:
-    """A bias (d,) from outside; 0 for None."""
-    return np.zeros(d) if bias is None else as_vector(bias, "bias", d)
+def tasks_of(loss: Any, block: Block, strength: float, metric: ArrayLike | None = None) -> Any:
+    """The ``Tasks``, or for a loss of scores the ``ScoreTasks``, of a block in the order of its keys."""
+    kind, together = _kind(loss), as_block(block).grouped()
+    offsets = np.concatenate(([0], np.cumsum(together.lengths, dtype=np.int64)))
+    return kind(loss, np.asarray(together.X), together.y, offsets, together.keys, strength, metric)
+
+
+def _kind(loss: Any) -> Any:
+    if not is_vector_loss(loss):
+        return Tasks
+    from owo.score_optimum import ScoreTasks
+
+    return ScoreTasks
 
 
 def _goals(tolerance: float, max_sweeps: int, max_steps: int) -> tuple[Goal, Goal]:

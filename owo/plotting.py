@@ -123,7 +123,7 @@ def regret(
         ax.set_ylim(bottom=max(0.3 * min(low), 0.02 * low[0]))  # a regret on its way below zero goes down for ever
     ax.set_xlabel("tasks seen")
     ax.set_ylabel(f"average a point{_in(unit)}")
-    return _finished(ax, loc="best")
+    return _finished(ax, loc="center left", beside=True)
 
 
 def bias_path(
@@ -245,6 +245,20 @@ def _finished(ax: Axes, loc: Literal["best", "upper left", "center left"], besid
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(True, which="major", color="0.9", linewidth=0.8)
     ax.set_axisbelow(True)
-    place = {"bbox_to_anchor": (1.0, 0.5)} if beside else {}
-    ax.legend(loc=loc, frameon=False, fontsize="small", handlelength=3.2, **place)
+    legend(ax, loc, beside)
     return ax
+
+
+def legend(
+    ax: Axes, loc: Literal["best", "upper left", "center left"], beside: bool = False, others: Sequence[Axes] = ()
+) -> None:
+    """The legend of the lines of ``ax``, and of those of ``others`` that it lacks, which then have none."""
+    named = {
+        label: line for each in (ax, *others) for line, label in zip(*each.get_legend_handles_labels(), strict=True)
+    }
+    for each in others:
+        drawn = each.get_legend()
+        if drawn is not None:
+            drawn.remove()
+    place = {"bbox_to_anchor": (1.0, 0.5)} if beside else {}
+    ax.legend(named.values(), named.keys(), loc=loc, frameon=False, fontsize="small", handlelength=3.2, **place)

@@ -7,15 +7,14 @@ that the solver does not call optimal is an error, never a number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from owo.doors import as_any_loss, as_block, as_matrix, is_vector_loss, positive, refuse_labels
-from owo.optimum import bias_or_zeros
+from owo.doors import as_any_loss, as_block, as_weights, is_vector_loss, positive, refuse_labels
 from owo.streams.block import Block
 from owo.streams.points import as_points
 
@@ -77,7 +76,8 @@ def task_optimum(
     import cvxpy
 
     X, y = as_points(X, y)
-    centre = _centre(loss, bias, X.shape[1])
+    centre = as_weights(bias, "bias", as_any_loss(loss), X.shape[1])
+    centre = centre.reshape(X.shape[1], -1) if is_vector_loss(loss) else centre
     weights = cvxpy.Variable(centre.shape)
     spread = cvxpy.sum_squares(weights - centre)
     objective = _total(loss, X @ weights, y) + 0.5 * len(y) * positive(strength, "strength") * spread
@@ -137,19 +137,42 @@ def pooled(
     return task_optimum(loss, np.asarray(block.X), block.y, strength, solver=solver, options=options)
 
 
+class Multipliers(NamedTuple):
+    """Where dual methods start from: all but exact weights, and slopes that may leave the conjugate's domain."""
+
+    bias: Array
+    """(d k,)"""
+    shifts: Array
+    """V_t, (T, r k)"""
+    slopes: Array
+    """(n, k)"""
+
+
+def multipliers(
+    loss: Any, X: Array, seen: Array, y: Array, task: Any, inertias: Array, bias: Array | None
+) -> Multipliers:
+    """The problem of ``score_optimum``, around a bias or (None) the best one, with its multipliers.
+
+    Raises
+    ------
+    RuntimeError
+        The solver does not call its result optimal.
+    """
+    import cvxpy
+
+    k, d, r = loss.classes, X.shape[1], seen.shape[1]
+    shifts, theta = cvxpy.Variable((len(inertias), r * k)), cvxpy.Variable((1, d * k))
+    fixed = [] if bias is None else [theta == bias[None, :]]
+    scores = cvxpy.Variable((len(y), k))
+    base = cvxpy.vstack([X @ theta[0, c::k] for c in range(k)]).T
+    meet = scores == base + _predictions(loss, seen, shifts[task])
+    spread = cvxpy.sum_squares(cvxpy.multiply(np.sqrt(inertias)[:, None], shifts))
+    _solved(_total(loss, scores, y) + 0.5 * spread, SOLVER, OPTIONS, [meet, *fixed])
+    return Multipliers(np.asarray(theta.value)[0], np.asarray(shifts.value), -np.asarray(meet.dual_value))
+
+
 def _scores(loss: Any) -> int:
     return int(loss.classes) if is_vector_loss(loss) else 1
-
-
-def _centre(loss: Any, bias: ArrayLike | None, d: int) -> Array:
-    """The bias that a task is solved around: (d,), or (d, k); zeros if none was given."""
-    if not is_vector_loss(loss):
-        return bias_or_zeros(bias, d)
-    k = _scores(loss)
-    centre = np.zeros((d, k)) if bias is None else as_matrix(bias, "bias", k)
-    if len(centre) != d:
-        raise ValueError(f"bias has shape {centre.shape}; needed ({d}, {k}): a row for each feature")
-    return centre
 
 
 def _predictions(loss: Any, X: Array, weights: Any) -> Any:
@@ -173,10 +196,12 @@ def _total(loss: Any, predictions: Any, y: Array) -> Any:
     return cvxpy.sum(loss.expression(predictions, y))
 
 
-def _solved(objective: Any, solver: str, options: Mapping[str, Any]) -> tuple[float, str]:
+def _solved(
+    objective: Any, solver: str, options: Mapping[str, Any], constraints: Sequence[Any] = ()
+) -> tuple[float, str]:
     import cvxpy
 
-    problem = cvxpy.Problem(cvxpy.Minimize(objective))
+    problem = cvxpy.Problem(cvxpy.Minimize(objective), list(constraints))
     problem.solve(solver=solver, **options)
     if problem.status != cvxpy.OPTIMAL:
         raise RuntimeError(

@@ -145,6 +145,7 @@ def _draw_regret(comparison: Comparison) -> Figure:
         plotting.regret(run.own.ledger, run.comparator, ax, terms=True, scale=scale, unit=table.unit(comparison))
         ax.set_title(each.name, fontsize="medium")
     axes[1].set_ylabel("")
+    plotting.legend(axes[1], "center left", beside=True, others=axes[:1])
     return figure
 
 

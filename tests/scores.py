@@ -6,6 +6,7 @@ Usage: python tests/scores.py OUT.npz
 from __future__ import annotations
 
 import sys
+from typing import Any, NamedTuple
 
 import numpy as np
 from games import ACROSS
@@ -15,6 +16,35 @@ from owo.streams import Block
 
 KINDS = (owo.MulticlassHinge, owo.Softmax)
 ORDERS = ("random", "sorted", "repeated", "alternating", "adversarial")
+
+
+@owo.losses.vector_loss
+class Brier(NamedTuple):
+    """``|p - e_y|^2 / 2``, with a limit of its own on the number of classes."""
+
+    classes: int = 3
+
+    def check(self) -> None:
+        if self.classes > 9:
+            raise ValueError("too many for this Brier")
+
+    def value(self, p: np.ndarray, y: float) -> float:
+        total = 0.0
+        for c in range(p.shape[0]):
+            total += 0.5 * (p[c] - (1.0 if c == int(y) else 0.0)) ** 2
+        return float(total)
+
+    def slopes(self, p: np.ndarray, y: float, out: np.ndarray) -> None:
+        for c in range(p.shape[0]):
+            out[c] = p[c] - (1.0 if c == int(y) else 0.0)
+
+    def conjugate(self, s: np.ndarray, y: float) -> float:
+        return 0.5 * float(np.sum(s * s)) + float(s[int(y)])
+
+    def expression(self, p: Any, y: Any) -> Any:
+        import cvxpy
+
+        return 0.5 * cvxpy.sum(cvxpy.square(p - np.eye(self.classes)[np.asarray(y).astype(int)]), axis=1)
 
 
 def stream(rng: np.random.Generator, k: int, lengths: list[int], d: int, scale: float, order: str) -> Block:

@@ -184,6 +184,9 @@ def test_names_from_outside_are_escaped(sales, tmp_path, capsys):
         (["run", "SALES", *COLUMNS, "--features", "price,dya"], "Did you mean 'day'?"),
         (["run", "SALES", *COLUMNS, "--features", "units"], "the learner sees the answer"),
         (["run", "SALES", *COLUMNS, "--features", "store,price"], "task column 'store' is among the features"),
+        (["run", "SALES", *COLUMNS, "--features", "price", "day"], "commas, without spaces; type --features price,day"),
+        (["run", "--features", "price,", "day", "SALES", *COLUMNS], "type --features price,day"),
+        (["run", "SALES", "--features=unit price", "day", *COLUMNS], "type --features 'unit price,day'"),
         (["SALES"], "Did you mean owo run "),
         (["wagepan"], "Did you mean owo run wagepan?"),
         (["run", "SALES", *COLUMNS, "--delimiter", "::"], "one character"),
@@ -228,6 +231,24 @@ def test_text_that_is_no_number_in_a_file(sales, tmp_path, capsys):
     path.write_text("store,price,day,units\na,1,2,3\na,cheap,2,3\n")
     assert cli.main(["run", str(path), *COLUMNS, "--out", str(tmp_path / "out")]) == 2
     assert "line 3, column 'price': 'cheap' is not a finite number" in capsys.readouterr().err
+
+
+def test_columns_of_text_and_dates_are_named_with_what_to_type(tmp_path, capsys):
+    path, rows = tmp_path / "mixed.csv", []
+    for store in range(12):
+        rows += [f"s{store},2024-01-{day:02d},Rome,{0.1 * day},{day % 2},{store + day}" for day in range(1, 9)]
+    path.write_text("\n".join(["store,date,city,price,promo,units", *rows]))
+    words = ["run", str(path), *COLUMNS, "--orders", "1", "--out", str(tmp_path / "out")]
+    assert cli.main(words) == 2
+    said = capsys.readouterr().err
+    assert (
+        "line 2, column 'date': '2024-01-01' is not a finite number. Text or dates are in columns 'date', 'city'"
+        in said
+    )
+    typed = re.search(r"on the command line (--features \S+)", said)[1]
+    assert typed == "--features price,promo" and cli.main([*words, *typed.split()]) == 0
+    assert cli.main([*words, "--features", "date,city"]) == 2
+    assert "'date', 'city', which are all the features there are" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

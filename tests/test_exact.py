@@ -80,6 +80,46 @@ def test_what_is_reported_in_a_metric_belongs_together(loss, kind):
         assert apart @ inverse @ apart <= 2.0 * (found.gaps[t] + ROUNDING * scale) / N
 
 
+@pytest.mark.parametrize("loss", LOSSES, ids=name)
+def test_the_best_bias_in_a_metric_agrees_with_cvxpy(loss):
+    """``w_t = theta + A v_t``, solved for theta and all v_t together.
+
+    Where M is singular the bias alone moves some predictions, and ``sum_t L_t`` turns where the loss does.
+    """
+    block, strength = block_of(loss), 0.03
+    smooth = not isinstance(loss, (owo.Absolute, owo.EpsilonInsensitive, owo.Pinball, owo.Hinge))
+    for kind in KINDS if smooth else ("number", "diagonal", "full"):
+        M = metric(kind)
+        best = hindsight.bias_optimum(loss, block, strength, metric=M)
+        assert best.certified
+        values, vectors = np.linalg.eigh(matrix(M))
+        A = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+        theta, total = cvxpy.Variable(D), 0.0
+        for task in block.tasks():
+            v = cvxpy.Variable(D)
+            total += cvxpy.sum(loss.expression(task.X @ theta + (task.X @ A) @ v, task.y))
+            total += 0.5 * task.n * strength * cvxpy.sum_squares(v)
+        exact = cvxpy.Problem(cvxpy.Minimize(total)).solve(solver="CLARABEL", **owo.reference.OPTIONS)
+        assert best.value == pytest.approx(exact, rel=2e-8, abs=2e-8)  # as above
+        comparator = hindsight.best_bias(loss, block, strength, metric=M)
+        assert comparator.metric is M and np.array_equal(comparator.bias, best.bias)
+
+
+def test_a_best_bias_that_newton_steps_do_not_find_is_warned_about():
+    loss, M = owo.Absolute(), metric("singular")
+    with pytest.warns(hindsight.ConvergenceWarning, match="the best bias is not certified"):
+        best = hindsight.bias_optimum(loss, block_of(loss), 0.03, metric=M)
+    assert not best.certified and best.lower <= best.value
+
+
+def test_a_run_in_a_fixed_metric_is_certified_against_the_best_bias_in_it():
+    for loss in LOSSES:
+        block, M = block_of(loss), metric("full")
+        geometry = owo.geometry.Fixed()
+        learner = owo.OnlineWithinOnline(loss, owo.GrowingFTRL(0.03), geometry=geometry, metric=M)
+        learner.run(block).check(hindsight.best_bias(loss, block, 0.03, metric=M))
+
+
 def test_a_metric_is_a_change_of_features():
     """Around 0; around another bias predictions start elsewhere, which labels cannot make up for (hinge)."""
     block, A = block_of(owo.Hinge()), np.random.default_rng(2).normal(size=(D, D))

@@ -550,3 +550,36 @@ def test_an_interval_too_wide_for_exponents_is_refused():
 def test_metrics_that_are_no_numbers_are_refused_in_words(geometry, metric):
     with pytest.raises((TypeError, ValueError), match=r"^metric"):
         owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), geometry=geometry, metric=metric, bias=np.zeros(2))
+
+
+# ------------------------------------------------------------------------------------------- matrices, at the edges
+
+
+@pytest.mark.parametrize(
+    "geometry", [owo.geometry.FeatureMap(), owo.geometry.Full(), owo.geometry.Diagonal()], ids=name
+)
+def test_the_path_of_a_metric_has_the_shape_of_the_metric_in_one_dimension_too(geometry, tmp_path):
+    learner = owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), geometry=geometry)
+    ledger = learner.run([(np.ones((3, 1)), np.ones(3))] * 4, path_every=1)
+    assert ledger.metric_path.shape == (4, *learner.metric.shape)
+    assert np.array_equal(ledger.metric_path[-1], learner.metric)
+    ledger.save(tmp_path / "run.npz")
+    assert np.array_equal(owo.Ledger.load(tmp_path / "run.npz").metric_path, ledger.metric_path)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_metric_at_the_edge_of_its_set_is_in_it_whatever_was_rounded(seed):
+    """Beside eigenvalues of 1e4 the least ones are known to about 1e-11; beyond that is outside."""
+    rng, d = np.random.default_rng(seed), 6
+    Q = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    edge = (Q * np.r_[1e-6, 1e-6, 1.0, 1e3, 1e4, 1e4]) @ Q.T
+    learner = owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), geometry=owo.geometry.Full())
+    X = rng.normal(size=(8, d))
+    ledger = learner.run([(X, X @ rng.normal(size=d))] * 3)
+    weights = rng.normal(size=(1, d))
+    losses = np.full(3, np.abs(X @ weights[0] - X @ np.zeros(d)).sum())
+    inside = owo.hindsight.Comparator("edge", np.zeros(d), weights, losses, metric=0.5 * (edge + edge.T))
+    assert np.isfinite(ledger.certificate(inside).total).all()
+    below = (Q * np.r_[1e-7, 1e-6, 1.0, 1e1, 1e1, 1e1]) @ Q.T
+    with pytest.raises(ValueError, match="comparator has metric has eigenvalues from 1e-07"):
+        ledger.certificate(inside._replace(metric=0.5 * (below + below.T)))

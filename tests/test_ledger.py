@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from typing import NamedTuple
 
@@ -236,3 +237,37 @@ def test_distances_too_small_to_be_squared_still_count():
     comparator = Comparator("tiny", u, u[None], np.zeros(1), (0,))
     assert ledger.certificate(comparator).total[0] == pytest.approx(1e-30, rel=1e-12)  # a product of two square roots
     ledger.check(comparator)
+
+
+@owo.law
+class OwnStep(NamedTuple):
+    """A law that owo does not know."""
+
+    step: float = 0.5
+
+    def start(self):
+        return (1.0,)
+
+    def scale(self, state):
+        return self.step / math.sqrt(state[0])
+
+    def observe(self, state, along, norm2):
+        return (state[0] + 1.0,)
+
+
+def test_a_law_of_ones_own_comes_back_in_its_part(tmp_path):
+    """Inside tasks, across them, or inside a geometry: whoever loads passes the part, and is told which."""
+    scalar = owo.geometry.Scalar(law=OwnStep())
+    learners = {
+        "inner": owo.OnlineWithinOnline(owo.Absolute(), OwnStep()),
+        "outer": owo.OnlineWithinOnline(owo.Absolute(), outer=OwnStep()),
+        "geometry": owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), geometry=scalar),
+    }
+    comparator = owo.hindsight.Comparator("zero", np.zeros(2), np.zeros((1, 2)), np.full(3, 4.0))
+    for role, learner in learners.items():
+        ledger = learner.run([(np.ones((4, 2)), np.ones(4))] * 3)
+        ledger.save(tmp_path / role)
+        with pytest.raises(ValueError, match=f"OwnStep is not one of owo's; .*{role}=learner.{role}"):
+            owo.Ledger.load(tmp_path / role)
+        again = owo.Ledger.load(tmp_path / role, **{role: getattr(learner, role)})
+        assert np.array_equal(again.certificate(comparator).total, ledger.certificate(comparator).total)

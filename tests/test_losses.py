@@ -199,9 +199,30 @@ class Overflows(NamedTuple):
         return p
 
 
+@owo.loss
+class ConcaveExpression(NamedTuple):
+    """A twin that cvxpy could not solve with, though it has the right values."""
+
+    def value(self, p, y):
+        return abs(p - y)
+
+    def subgradient(self, p, y):
+        return 1.0 if p > y else -1.0 if p < y else 0.0
+
+    def conjugate(self, s, y):
+        return s * y if abs(s) <= 1.0 else math.inf
+
+    def prox(self, p, y, step):
+        return min(max(y, p - step), p + step)
+
+    def expression(self, p, y):
+        return 2.0 * cvxpy.maximum(p - y, y - p) - cvxpy.abs(p - y)
+
+
 @pytest.mark.parametrize(
     ("loss", "property_"),
     [
+        (ConcaveExpression(), "expression is convex"),
         (WrongSlope(), r"Fenchel|value\(z\)"),
         (WrongConjugate(), "Fenchel-Young"),
         (WrongInside(), r"value \+ conjugate >= s p"),

@@ -93,6 +93,37 @@ def test_a_value_without_neighbours_is_a_marker(axes):
     assert axes.get_lines()[0].get_markevery() == [1]
 
 
+def covers(axes):
+    """Whether a legend of these axes lies on any of them, as drawn."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = axes[0].figure
+    FigureCanvasAgg(figure).draw()
+    legends = [ax.get_legend().get_window_extent() for ax in axes if ax.get_legend()]
+    inside = [ax.get_window_extent() for ax in axes]
+    assert legends and all(figure.bbox.x1 >= legend.x1 and figure.bbox.x0 <= legend.x0 for legend in legends)
+    return any(legend.overlaps(box) for legend in legends for box in inside)
+
+
+def test_the_legend_of_regret_covers_no_line(ledgers, comparator):
+    from matplotlib.figure import Figure
+
+    ax = Figure(layout="constrained").subplots()
+    plotting.regret(ledgers["owo"], comparator, ax, terms=True)
+    assert not covers([ax])
+
+
+def test_one_legend_names_the_lines_of_two_panels(ledgers, comparator):
+    from matplotlib.figure import Figure
+
+    axes = Figure(figsize=(10.2, 3.8), layout="constrained").subplots(1, 2, sharey=True)
+    plotting.regret(ledgers["owo"], comparator, axes[0], terms=True)
+    plotting.regret(ledgers["owo"], comparator, axes[1])
+    plotting.legend(axes[1], "center left", beside=True, others=axes[:1])
+    assert not covers(axes) and axes[0].get_legend() is None
+    assert {text.get_text() for text in axes[1].get_legend().get_texts()} == set(drawn(axes[0]))
+
+
 def test_a_single_run_needs_no_name(ledgers, axes):
     assert list(drawn(plotting.cumulative_loss(ledgers["owo"], axes))) == ["learner"]
 

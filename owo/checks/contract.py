@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -41,11 +41,24 @@ def plainly(who: Any, name: str, *arguments: Any) -> Any:
     method: Callable[..., Any] = getattr(who, name)
     try:
         return method(*arguments)
-    except (ArithmeticError, ValueError) as error:
+    except (ArithmeticError, ValueError, IndexError) as error:
         where = ", ".join(map(repr, arguments))
         raise ContractError(
             f"{who!r} breaks: {name} is a number, also in Python; {name}({where}): {error!r}"
         ) from error
+
+
+def expressed(loss: Any, points: Array, y: Array) -> Array | None:
+    """What a loss's twin in cvxpy comes to; None if it has none, or without cvxpy."""
+    if not hasattr(loss, "expression") or importlib.util.find_spec("cvxpy") is None:
+        return None
+    import cvxpy
+
+    p = cvxpy.Variable(points.shape)  # of a constant everything is convex
+    twin = loss.expression(p, y)
+    demand(bool(twin.is_convex()), loss, "expression is convex", y=y.tolist())
+    p.value = points
+    return np.asarray(twin.value)
 
 
 def check_stream(who: Any, loss: Any, inner: Any, outer: Any, labels: list[float]) -> None:
@@ -56,25 +69,35 @@ def check_stream(who: Any, loss: Any, inner: Any, outer: Any, labels: list[float
     X, y = rng.normal(size=(7, 2)), np.resize(np.array(labels), 7)
     learner = OnlineWithinOnline(loss, inner, outer, update="task")
     points = learner.run([(X, y)], points=True).points[0]
-    state, q, total = inner.start(), np.zeros(2), np.zeros(2)
+    state, q = inner.start(), np.zeros((2, *points["prediction"].shape[1:]))
+    total = q.copy()
     for t in range(len(y)):
         x2, label = float(X[t] @ X[t]), float(y[t])
         scale = inner.scale(state) * inner.shrink(state)
-        p = -scale * float(X[t] @ q)
-        s = inner.slope(loss, p, label, scale * x2)
+        p = -scale * (X[t] @ q)
+        s = _slope(loss, inner, p, label, scale * x2)
         _same(who, "prediction", t, points["prediction"][t], p)
-        _same(who, "loss", t, points["loss"][t], loss.value(p, label))
-        kept, along = inner.clip(state, s * s * x2), s * float(X[t] @ q)
-        state = inner.observe(state, along, s * s * x2)
-        q, total = q + kept * s * X[t], total + s * X[t]
-    norm2 = float(total @ total)
+        _same(who, "loss", t, points["loss"][t], loss.value(p if p.ndim else float(p), label))
+        norm2, along = float(np.sum(s * s)) * x2, float(np.sum(s * (X[t] @ q)))
+        kept, g = inner.clip(state, norm2), np.multiply.outer(X[t], s)
+        state = inner.observe(state, along, norm2)
+        q, total = q + kept * g, total + g
+    norm2 = float(np.sum(total * total))
     kept, meta = outer.clip(outer.start(), norm2), outer.observe(outer.start(), 0.0, norm2)
-    bias = -outer.scale(meta) * outer.shrink(meta) * kept * total
-    for found, expected in zip(learner.bias.tolist(), bias.tolist(), strict=True):
-        _same(who, "bias", len(y), found, expected)
+    _same(who, "bias", len(y), learner.bias, -outer.scale(meta) * outer.shrink(meta) * kept * total)
 
 
-def _same(who: Any, what: str, t: int, streamed: float, plain: float) -> None:
+def _slope(loss: Any, inner: Any, p: Array, label: float, step: float) -> Array:
+    """The slope () that the learner inside a task takes, or the slopes (k,) of a loss of k scores."""
+    if not p.ndim:
+        return np.asarray(inner.slope(loss, float(p), label, step))
+    s = np.empty_like(p)
+    loss.slopes(p, label, s)
+    return s
+
+
+def _same(who: Any, what: str, t: int, streamed: Any, plain: Any) -> None:
     # dot products are summed in another order, and seven rounds add to what that rounds differently
-    near = math.isclose(streamed, plain, rel_tol=1e-9, abs_tol=1e-9)
-    demand(near, who, f"{what} is the same streamed and by definition", round=t, streamed=float(streamed), plain=plain)
+    near = np.allclose(streamed, plain, rtol=1e-9, atol=1e-9)
+    numbers = {"streamed": np.asarray(streamed).tolist(), "plain": np.asarray(plain).tolist()}
+    demand(near, who, f"{what} is the same streamed and by definition", round=t, **numbers)

@@ -91,7 +91,7 @@ class Identity(NamedTuple):
     def begun(self, d: int, initial: Any) -> Begun:
         if initial is not None:
             raise ValueError(
-                "metric was given, but the geometry is Identity; pass geometry=owo.Scalar() or another one"
+                "metric was given, but the geometry is Identity; pass geometry=owo.geometry.Scalar() or another one"
             )
         return Begun(self, no_metric())
 

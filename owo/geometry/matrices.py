@@ -81,7 +81,10 @@ class Spectrum(NamedTuple):
         return (vectors * np.clip(values, self.low, self.high)) @ vectors.T
 
     def holds(self, eigenvalues: Array) -> bool:
-        return bool(eigenvalues.min() >= self.low * (1.0 - 1e-9) and eigenvalues.max() <= self.high * (1.0 + 1e-9))
+        """Up to rounding: writing a matrix down and its eigenvalues each move these by d units of the largest."""
+        least, most = eigenvalues.min(), eigenvalues.max()
+        rounding = 2.0 * len(eigenvalues) * np.finfo(float).eps * most
+        return bool(least >= self.low * (1.0 - 1e-9) - rounding and most <= self.high * (1.0 + 1e-9))
 
 
 # ------------------------------------------------------------------------------------------- what M learns from

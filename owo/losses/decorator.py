@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import numbers
+from collections.abc import Callable
 from typing import Any
 
-from owo._record import Class, helper, record
+from owo._record import Class, helper, record, require
 from owo.doors import LOSS, VECTOR_LOSS
 
 
@@ -52,14 +54,17 @@ def loss(cls: Class) -> Class:
 def vector_loss(cls: Class) -> Class:
     """Make a ``NamedTuple`` class a loss of k scores, a record with ``accepts`` and ``lipschitz`` filled in if missing.
 
-    The class must define ``value``, ``slopes`` and ``conjugate``, and the whole number ``classes``, k; see
-    ``owo.losses.multiclass``. By default labels are the whole numbers 0 .. k - 1, and ``lipschitz`` is ``inf``;
-    ``expression``, the twin in cvxpy, is optional.
+    The class must define ``value``, ``slopes`` and ``conjugate``, and the whole number ``classes``, k, of at least 2;
+    see ``owo.losses.multiclass``. By default labels are the whole numbers 0 .. k - 1, and ``lipschitz`` is ``inf``;
+    ``prox_slopes``, which hindsight needs of a loss that is not smooth, and ``expression``, the twin in cvxpy, are
+    optional.
 
     Raises
     ------
     TypeError
         A method or ``classes`` is missing.
+    ValueError
+        From instances whose ``classes`` is no such number.
 
     Examples
     --------
@@ -87,9 +92,13 @@ def vector_loss(cls: Class) -> Class:
     _demand(cls, VECTOR_LOSS, "owo.losses.multiclass")
     if not hasattr(cls, "classes"):
         raise TypeError(f"a loss of scores needs classes, how many; {cls.__name__} has none. Add a field classes: int")
-    for name, default in (("accepts", _accepts_classes), ("lipschitz", math.inf)):
+    defaults: dict[str, Any] = {"lipschitz": math.inf, "prox_slopes": default_prox_slopes}
+    if not hasattr(cls, "accepts"):
+        defaults |= {"accepts": _accepts_classes, "labels": property(_labels)}
+    for name, default in defaults.items():
         if not hasattr(cls, name):
             setattr(cls, name, default)
+    cls.check = _checking_classes(getattr(cls, "check", None))  # type: ignore[attr-defined]
     return record(cls)
 
 
@@ -106,12 +115,33 @@ def default_prox_slope(self: Any, p: float, y: float, step: float) -> float:
     return float((p - self.prox(p, y, step)) / step)
 
 
+def default_prox_slopes(self: Any, p: Any, y: float, step: float, out: Any) -> None:
+    """For a step of 0 only: stands in where a loss of scores has none of its own."""
+    self.slopes(p, y, out)
+
+
 def _accepts(self: Any, y: float) -> bool:
     return math.isfinite(y)
 
 
 def _accepts_classes(self: Any, y: float) -> bool:
     return 0.0 <= y < self.classes and y == math.floor(y)
+
+
+def _checking_classes(own: Callable[[Any], None] | None) -> Callable[[Any], None]:
+    """A check of the number of classes, and then of what the class checks itself."""
+
+    def check(self: Any) -> None:
+        whole = isinstance(self.classes, numbers.Integral) and not isinstance(self.classes, bool)
+        require(whole and self.classes >= 2, self, "classes", "a whole number of at least 2, such as 3")
+        if own is not None:
+            own(self)
+
+    return check
+
+
+def _labels(self: Any) -> str:
+    return f"whole numbers, 0 to {self.classes - 1}"
 
 
 @helper

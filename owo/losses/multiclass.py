@@ -7,6 +7,8 @@ With weights W (d, k) a point x has the scores ``p = W^T x`` (k,), and a loss co
 ``value(p, y)``        the loss
 ``slopes(p, y, out)``  writes into ``out`` one s with ``value(z, y) >= value(p, y) + <s, z - p>`` for every z
 ``conjugate(s, y)``    ``sup_p  <s, p> - value(p, y)``; ``inf`` outside its domain
+``prox_slopes(...)``   for ``(p, y, step, out)``: the s in ``out`` that ``slopes`` may give at ``p - step s``,
+                       ``argmin_z  value(z, y) + |z - p|^2 / (2 step)``, for ``step > 0``; not for smooth losses
 ``accepts(y)``         whether ``y`` is a label of this loss
 ``classes``            k
 ``lipschitz``          the largest ``|s|``, a Euclidean norm, or ``inf``
@@ -16,40 +18,24 @@ With weights W (d, k) a point x has the scores ``p = W^T x`` (k,), and a loss co
 
 The gradient in W is ``x s^T``, so that ``<x s^T, G> = <s, G^T x>`` and ``|x s^T| = |s| |x|``, and the laws never notice
 that there is more than one score. A loss of your own is a class with the first three and ``classes``, decorated with
-``@owo.losses.vector_loss``.
+``@owo.losses.vector_loss``; ``owo.checks.check_vector_loss`` tests that its functions belong together.
 """
 
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from owo._record import Class, helper, require
+from owo._record import helper
 from owo.losses.decorator import vector_loss
 
 Array = NDArray[np.float64]
 
 
-def _check(self: Any) -> None:
-    whole = isinstance(self.classes, numbers.Integral) and not isinstance(self.classes, bool)
-    require(whole and self.classes >= 2, self, "classes", "a whole number of at least 2, such as 3")
-
-
-def _labels(self: Any) -> str:
-    return f"whole numbers, 0 to {self.classes - 1}"
-
-
-def _for_classes(cls: Class) -> Class:
-    cls.check, cls.labels = _check, property(_labels)  # type: ignore[attr-defined]
-    return cls
-
-
 @vector_loss
-@_for_classes
 class MulticlassHinge(NamedTuple):
     """``max(0, 1 + max_{c != y} p_c - p_y)`` for labels 0 .. classes - 1.
 
@@ -84,6 +70,18 @@ class MulticlassHinge(NamedTuple):
     def conjugate(self, s: Array, y: float) -> float:
         return float(s[int(y)]) if _in_simplex(s, y) else math.inf
 
+    def prox_slopes(self, p: Array, y: float, step: float, out: Array) -> None:
+        """``s + e_y`` is the point of the simplex nearest to ``e_y + (p - e_y) / step``."""
+        label = int(y)
+        for c in range(p.shape[0]):
+            out[c] = p[c] + (step - 1.0 if c == label else 0.0)
+        _to_simplex(out, step)
+        others = 0.0
+        for c in range(p.shape[0]):
+            if c != label:
+                others += out[c]
+        out[label] = -others
+
     def expression(self, p: Any, y: Any) -> Any:
         import cvxpy
 
@@ -92,7 +90,6 @@ class MulticlassHinge(NamedTuple):
 
 
 @vector_loss
-@_for_classes
 class Softmax(NamedTuple):
     """``ln(sum_c exp(p_c)) - p_y`` for labels 0 .. classes - 1, in nats: the cross-entropy of the softmax of p.
 
@@ -177,9 +174,33 @@ def _rival(p: Array, y: float) -> int:
 @helper
 def _in_simplex(s: Array, y: float) -> bool:
     """Whether ``s + e_y >= 0`` has the sum 1, up to the rounding of a sum of k numbers of size 1."""
-    total = 0.0
+    total, allowed = 0.0, 1e-15 * s.shape[0]
     for c in range(s.shape[0]):
-        if s[c] < (-1.0 if c == int(y) else 0.0):
+        if s[c] < (-1.0 - allowed if c == int(y) else 0.0):
             return False
         total += s[c]
-    return abs(total) <= 1e-15 * s.shape[0]
+    return abs(total) <= allowed
+
+
+@helper
+def _to_simplex(a: Array, unit: float) -> None:
+    """Put the point of the simplex that is nearest to ``a / unit`` in place of a (Michelot, JOTA 1986)."""
+    top = a[_largest(a)]
+    for c in range(a.shape[0]):
+        a[c] -= top  # the same for all moves nothing, and what counts is now of the size of a unit
+    kept, level = a.shape[0] + 1, -math.inf
+    while True:
+        count, total = 0, -unit
+        for c in range(a.shape[0]):
+            if a[c] > level:
+                count += 1
+                total += a[c]
+        if count == kept:
+            break
+        kept, level = count, total / count
+    total = 0.0
+    for c in range(a.shape[0]):
+        a[c] = max(a[c] - level, 0.0)
+        total += a[c]
+    for c in range(a.shape[0]):
+        a[c] /= total

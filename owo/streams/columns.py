@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -287,7 +288,12 @@ def _read(lines: _Lines, task: str, target: str, features: Sequence[str] | None)
         fields = list(zip(*(record for _, record in chunk), strict=True))
         part = np.empty((len(chunk), len(at)))
         for j, (position, name) in enumerate(zip(at, numeric, strict=True)):
-            part[:, j] = _parsed(fields[position], chunk, name, lines.path)
+            try:
+                part[:, j] = _parsed(fields[position], chunk, name, lines.path)
+            except ValueError as error:
+                text = _text_columns(name, {each: fields[names.index(each)] for each in columns.features})
+                fault = str(error).partition("; encode categories")[0] if text else str(error)
+                raise ValueError(fault + text) from None
         for (line, _), key in zip(chunk, fields[task_at], strict=True):
             if not key.strip():
                 raise ValueError(f"{lines.path}, line {line}: column {task!r} is empty; every row needs a task")
@@ -326,6 +332,28 @@ def _number(field: str) -> float:
         return float(field) if "_" not in field else float("nan")
     except ValueError:
         return float("nan")
+
+
+def _text_columns(name: str, read: Mapping[str, Sequence[str]]) -> str:
+    """Words for features that hold text or dates, if one of this name does: what they are, and what is left."""
+    text = [each for each, fields in read.items() if _is_text(fields)]
+    if name not in text:
+        return ""
+    left = [each for each in read if each not in text]
+    shown = f"column{'s' if len(text) > 1 else ''} {', '.join(map(repr, text))}"
+    if not left:
+        return f". Text or dates are in {shown}, which are all the features there are: turn them into numbers"
+    typed = f", on the command line --features {shlex.quote(','.join(left))}" if "," not in "".join(left) else ""
+    return f". Text or dates are in {shown}: turn them into numbers, or leave them out with features={left!r}{typed}"
+
+
+def _is_text(fields: Sequence[str]) -> bool:
+    """Whether most of the fields that are not empty are no numbers, not even infinite ones."""
+    filled = [field for field in fields if field.strip()]
+    odd = sum(
+        np.isnan(_number(field)) and field.strip().lower() not in ("nan", "na", "n/a", "null") for field in filled
+    )
+    return 2 * odd > len(filled)
 
 
 def _fault(field: str) -> str:
