@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from typing import NamedTuple
 
 from theory.terms import Terms
 
@@ -32,19 +33,22 @@ class Levels(NamedTuple):
 
     @property
     def ratios(self) -> Terms:
-        """The closed form over the certificate, term by term: how loose each step is; 0 where neither has the term."""
+        """The closed form over the certificate, term by term: how loose each step is; 0 where neither has the term.
+
+        A term of a certificate may be 0 or less, where the run gained by what the theorem charges for: then infinite.
+        """
         pairs = zip(self.closed, self.certificate, strict=True)
-        return Terms(*((above / below if below else float("inf")) if above else 0.0 for above, below in pairs))
+        return Terms(*(_over(above, below) if above else 0.0 for above, below in pairs))
 
     @property
     def looseness(self) -> float:
         """The closed form over the certificate."""
-        return self.closed.total / self.certificate.total if self.certificate.total else float("inf")
+        return _over(self.closed.total, self.certificate.total)
 
     @property
     def slack(self) -> float:
         """The certificate over the regret; infinite where the run did better than the comparator."""
-        return self.certificate.total / self.regret if self.regret > 0.0 else float("inf")
+        return _over(self.certificate.total, self.regret)
 
     @property
     def blame(self) -> str:
@@ -57,8 +61,9 @@ class Levels(NamedTuple):
 
         Both comparisons are of totals: a certificate may have more of one term and less of another.
         """
-        rounding = self.rounding + CLOSED * (self.closed.total + sum(map(abs, self.certificate)))
-        steps: list[tuple[str, Any, str, Any]] = [
+        size = self.closed.total + sum(map(abs, self.certificate))
+        rounding = self.rounding + (CLOSED * size if math.isfinite(size) else 0.0)
+        steps = [
             ("regret", self.regret, "certificate of the run", self.certificate.total),
             ("certificate of the run", self.certificate.total, "closed form", self.closed.total),
         ]
@@ -71,6 +76,10 @@ class Levels(NamedTuple):
                     f"{self.what}"
                 )
         return self
+
+
+def _over(above: float, below: float) -> float:
+    return above / below if below > 0.0 else math.inf
 
 
 CLOSED = 1e-10
