@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from theory.problem import assume
 from theory.terms import Terms
@@ -73,9 +74,7 @@ def aggregate(losses: Array, rate: float) -> tuple[Array, Array]:
     [0.5, 0.25]
     """
     past = np.cumsum(losses, axis=0) - losses
-    weights = np.exp(-rate * (past - past.min(axis=1, keepdims=True)))
-    weights /= weights.sum(axis=1, keepdims=True)
-    least = losses.min(axis=1)
-    suffered = (weights * losses).sum(axis=1)
-    mixed = np.log((weights * np.exp(-rate * (losses - least[:, None]))).sum(axis=1)) / rate
-    return suffered, suffered - least + mixed
+    weights = -rate * (past - past.min(axis=1, keepdims=True))
+    weights -= logsumexp(weights, axis=1, keepdims=True)
+    suffered = (np.exp(weights) * losses).sum(axis=1)
+    return suffered, suffered + logsumexp(weights - rate * losses, axis=1) / rate

@@ -22,7 +22,7 @@ costs sqrt(n).
 
 **Source.** Abernethy, Bartlett, Rakhlin and Tewari, "Optimal Strategies and Minimax Lower Bounds for Online Convex
 Games" (COLT 2008) for the orthogonal opponent of one task; Khintchine's inequality with Szarek's constant (1976) for
-signs. Two levels at once are this project's. Proof: derivations/lower.md (K1 to K4).
+signs. Two levels at once are this project's. Proof: derivations/lower.md (K1 to K6).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 import owo
 from owo.hindsight import Comparator
@@ -14,6 +15,8 @@ from theory.problem import Problem
 from theory.terms import Terms
 
 Update = Literal["task", "point"]
+
+Order = NDArray[np.int64]
 
 
 class Run(NamedTuple):
@@ -31,6 +34,34 @@ def run_of(
     learner = owo.OnlineWithinOnline(data.loss, inner, outer, update, bias=bias, geometry=geometry)
     ledger = learner.run(zip(data.X, data.y, strict=True), points=True, path_every=1)
     predictions = np.concatenate([block["prediction"] for block in ledger.points]).reshape(data.y.shape)
+    return Run(ledger, predictions)
+
+
+def mixed(rng: np.random.Generator, data: Data) -> Order:
+    """The task of every point, (T n,): groups of tasks one after another, points of a group in random order."""
+    tasks, n, _ = data.X.shape
+    group = int(rng.integers(1, tasks + 1))
+    groups = (np.arange(a, min(a + group, tasks)) for a in range(0, tasks, group))
+    return np.concatenate([rng.permutation(np.repeat(members, n)) for members in groups])
+
+
+def mean_delay(order: Order) -> float:
+    """How many other tasks end between the first point of a task and its last, in the mean over tasks."""
+    places = [np.flatnonzero(order == t) for t in range(int(order.max()) + 1)]
+    ends = np.array([place[-1] for place in places])
+    return float(np.mean([np.count_nonzero((ends > place[0]) & (ends < place[-1])) for place in places]))
+
+
+def run_mixed(data: Data, order: Order, inner: Any, outer: Any, update: Update) -> Run:
+    """The points of each task in their own order, tasks in the ``order`` given (T n,)."""
+    tasks, n, _ = data.X.shape
+    turn = np.empty_like(order)
+    for t in range(tasks):
+        turn[order == t] = np.arange(n)
+    block = owo.Block(data.X[order, turn], data.y[order, turn], order, None, tuple(range(tasks)))
+    ledger = owo.OnlineWithinOnline(data.loss, inner, outer, update).run(block, points=True)
+    predictions = np.empty((tasks, n))
+    predictions[order, turn] = ledger.points[0]["prediction"]
     return Run(ledger, predictions)
 
 

@@ -50,7 +50,7 @@ from theory.pairs import (
     with_inverse_sqrt,
 )
 from theory.problem import Problem
-from theory.runs import Run, Update, against, around, levels_of, rough_of, run_of
+from theory.runs import Run, Update, against, around, levels_of, mean_delay, mixed, rough_of, run_mixed, run_of
 from theory.terms import Terms
 
 
@@ -89,13 +89,16 @@ def _within(make: Maker, loss: Any, rng: np.random.Generator) -> Levels:
 
 
 def _composed(update: Update, loss: Any, rng: np.random.Generator) -> Levels:
-    """A pair of learners, lazy or aggressive."""
+    """A pair of learners; where the bias moves after every point, tasks may be mixed point by point, too."""
     data = draw(rng, loss)
     rough = rough_of(data)
     game = rough.across if update == "task" else rough.along
     of_inner, of_outer = COMPOSED[rng.integers(len(COMPOSED))]
     (inner, within), (outer, across) = of_inner(rng, rough.inside), of_outer(rng, game)
-    run = run_of(data, inner, outer, update)
+    if update == "point" and rng.random() < 0.5:
+        run = run_mixed(data, mixed(rng, data), inner, outer, update)
+    else:
+        run = run_of(data, inner, outer, update)
     comparator = against(rng, data, run)
     compose = meta.bound if update == "task" else aggressive.bound
     return levels_of(run, data, comparator, compose(problem_of(data, comparator), within, across))
@@ -194,21 +197,10 @@ def _best_map(apart: Array, trace: float) -> tuple[Array, float]:
 def _delayed(loss: Any, rng: np.random.Generator) -> Levels:
     """Points of some tasks mixed at random, group after group."""
     data = draw(rng, loss)
-    tasks, n, _ = data.X.shape
-    group = int(rng.integers(1, tasks + 1))
-    order = np.concatenate(
-        [rng.permutation(np.repeat(np.arange(a, min(a + group, tasks)), n)) for a in range(0, tasks, group)]
-    )
-    turn = np.array([np.count_nonzero(order[:i] == t) for i, t in enumerate(order.tolist())])
-    begin, end = (np.array([pick(np.flatnonzero(order == t)) for t in range(tasks)]) for pick in (np.min, np.max))
-    delay = float(np.mean([np.count_nonzero((end > begin[t]) & (end < end[t])) for t in range(tasks)]))
+    order = mixed(rng, data)
+    delay = mean_delay(order)
     strength, step = (around(rng, best) for best in delayed.tuned(rough_of(data), delay=delay))
-    learner = owo.OnlineWithinOnline(loss, owo.GrowingFTRL(strength), owo.DualAveraging(step), "task")
-    block = owo.Block(data.X[order, turn], data.y[order, turn], order, None, tuple(range(tasks)))
-    ledger = learner.run(block, points=True)
-    predictions = np.empty((tasks, n))
-    predictions[order, turn] = ledger.points[0]["prediction"]
-    run = Run(ledger, predictions)
+    run = run_mixed(data, order, owo.GrowingFTRL(strength), owo.DualAveraging(step), "task")
     comparator = against(rng, data, run)
     closed = delayed.bound(problem_of(data, comparator), strength=strength, step=step, delay=delay)
     return levels_of(run, data, comparator, closed)
@@ -243,7 +235,7 @@ def _experts(loss: Any, rng: np.random.Generator) -> Levels:
     strengths = best.strength * np.geomspace(0.1, 10.0, count)
     runs = [run_of(data, owo.GrowingFTRL(each), owo.DualAveraging(best.step)) for each in strengths.tolist()]
     losses = np.stack([run.ledger.losses for run in runs], axis=1)
-    panel = experts.Panel(len(losses), count, max(float(np.ptp(losses, axis=1).max()), 1e-9))
+    panel = experts.Panel(len(losses), count, float(np.ptp(losses, axis=1).max()) or 1.0)
     rate = around(rng, experts.tuned(panel))
     suffered, delta = experts.aggregate(losses, rate)
     totals = losses.sum(axis=0)
