@@ -143,10 +143,13 @@ def steep(tasks: int, n: int, d: int = 5, radius: float = 0.7, seed: int = 0):
     """Gradients of length L R at every point: inputs of one length, labels that are never reached."""
     p = Problem(1.0, radius, n, tasks, d, variance=0.3, distance=1.2)
     rng = np.random.default_rng(seed)
-    learner = owo.OnlineWithinOnline(owo.Absolute(), owo.Frozen(), owo.Frozen(), "task", bias=np.zeros(d))
-    data, favoured, _ = opponents.signs(learner, p, rng)
-    data = data._replace(y=np.full_like(data.y, 1e4))
-    return p, data, compared(data, favoured.name, favoured.weights, favoured.bias)
+    X = rng.normal(size=(tasks, n, d))
+    X *= radius / np.linalg.norm(X, axis=2, keepdims=True)
+    apart = rng.normal(size=(tasks, d))
+    apart *= p.inside.distance / np.linalg.norm(apart, axis=1, keepdims=True)
+    at = p.distance * np.eye(d)[0]
+    data = Data(owo.Absolute(), X, np.full((tasks, n), 1e4), apart + at, "random")
+    return p, data, compared(data, "truth", data.weights, at)
 
 
 @pytest.mark.parametrize("n", [1, 10, 200])

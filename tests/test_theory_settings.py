@@ -11,6 +11,7 @@ import pytest
 from theory.data import LOSSES
 from theory.learners import growing
 from theory.levels import BoundViolation
+from theory.ratios import as_text, row_of
 from theory.settings import SETTINGS, by_name
 from theory.terms import Terms
 
@@ -90,3 +91,15 @@ def test_ratios_blame_the_term_that_is_loose():
     assert levels.ratios == Terms(within=1.5, comparator=5.0, across=1.0)
     assert levels.blame == "comparator"
     assert (levels.looseness, levels.slack) == (12 / 7, 2.0)
+
+
+def test_the_table_counts_violations_and_names_the_loose_term():
+    found = [by_name("bias").run(seed) for seed in range(9)]
+    broken = found[4]._replace(closed=Terms(0.0, 0.0))
+    row = row_of([*found[:4], broken, *found[5:]])
+    assert (row.setting, row.runs, row.violations) == ("bias", 9, 1)
+    assert row_of(found).looseness == np.median([levels.looseness for levels in found])
+    assert row.ratios.comparator == pytest.approx(1.0, rel=1e-9)  # the theorem's term is the certificate's
+    assert row.blame in ("within", "across") and row.ratios.metric == 0.0
+    head, rule, line = as_text([row]).splitlines()
+    assert head.count("|") == rule.count("|") == line.count("|") == 12

@@ -15,8 +15,9 @@ constant regulariser inside and a constant step across, both tuned,
 against ``|theta' - theta_1| n G sqrt(T)`` in the second term of lazy updates: a factor of sqrt(n). No learner does
 better in dimension 4 or more: ``theory.lower``.
 
-**Source.** Translation, z = a + b, of two online learners fed with one gradient: Cutkosky, "Combining Online Learning
-Guarantees" (COLT 2019). Proof: derivations/across.md (C1 to C3).
+**Source.** Denevi, Stamos and Pontil (UAI 2020) for the variant, with parameter-free learners; translation, z = a +
+b, of two online learners fed with one gradient: Cutkosky, "Combining Online Learning Guarantees" (COLT 2019). Proof:
+derivations/across.md (C1 to C3).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ gained over Frobenius steps: the first term is of the inputs as M' sees them, no
 of them; and Delta / r is ``ln d`` at most, and 0 where all directions matter alike.
 
 **Source.** Tsuda, Ratsch and Warmuth, "Matrix Exponentiated Gradient Updates" (JMLR 2005) for the learner; the complete
-gradient is this project's. Proof: derivations/maps.md (M1 to M8).
+gradient is this project's. Proof: derivations/maps.md (M2, M3, M6 to M10).
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ and
 which is least at ``lambda = G sqrt((1 + ln n) / (2 n V_1))``; per point it is then ``G sqrt(2 V_1 (1 + ln n) / n)``.
 What meta-learning gains is variance against second moment, less the price of finding theta', which vanishes with T.
 
-**Source.** Denevi, Stamos, Ciliberto, Pontil (NeurIPS 2019). Proof: derivations/across.md (I1, I2).
+**Source.** Denevi, Ciliberto, Grazzi and Pontil (ICML 2019) for variance against second moment; Denevi, Stamos,
+Ciliberto, Pontil (NeurIPS 2019) for the online form. Proof: derivations/across.md (I1, I2).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ one to the other and back costs the inner term a second time. It is least at
     G sqrt(2 k V (1 + ln n) / n)  +  G |theta' - theta_1| / sqrt(T)
 
 **Source.** Denevi, Stamos, Ciliberto, Pontil (NeurIPS 2019); online-to-batch conversion: Cesa-Bianchi, Conconi and
-Gentile (2004). Proof: derivations/statistics.md (S1 to S4).
+Gentile (2004). Proof: derivations/statistics.md (S1 to S5).
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ inside tasks and, across them, ``owo.CoinBetting(eps', n G)`` if the bias moves 
 
 So V and D need not be known: not knowing them costs logarithms, and eps per task.
 
-**Source.** Orabona and Pal (NIPS 2016) for the learner; its use inside and across is this project's. Proof:
-derivations/learners.md (L8 to L11, J1) with derivations/across.md (B2, C1).
+**Source.** Denevi, Stamos and Pontil, "Online Parameter-Free Learning of Multiple Low Variance Tasks" (UAI 2020),
+lazy and aggressive, with another bettor; Orabona and Pal (NIPS 2016) for this one. Proof: derivations/learners.md (L9
+to L12, J1) with derivations/across.md (B2, C1).
 """
 
 from __future__ import annotations

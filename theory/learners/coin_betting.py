@@ -10,7 +10,7 @@ which begins at eps, and never clips: ``owo.CoinBetting(initial=eps, limit=limit
 Nothing needs to be tuned: eps enters the second term through a logarithm only.
 
 **Source.** Orabona and Pal, "Coin Betting and Parameter-Free Online Learning" (NIPS 2016). Proof:
-derivations/learners.md (L8 to L11).
+derivations/learners.md (L9 to L12).
 """
 
 from __future__ import annotations

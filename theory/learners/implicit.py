@@ -12,7 +12,7 @@ The bracket is what a run measures. It is at most ``gamma |g_i|^2 / 2`` with g_i
 gradient step, and much less where a step of length ``gamma G`` would overshoot.
 
 **Source.** Kulis and Bartlett, "Implicit Online Learning" (ICML 2010); Orabona (arXiv 1912.13213). Proof:
-derivations/learners.md (L7).
+derivations/learners.md (L7, L8).
 """
 
 from __future__ import annotations
