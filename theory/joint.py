@@ -17,7 +17,7 @@ the best lambda and kappa are those of the map alone, the best eta that of the b
 where tau belongs to the tasks' differences from theta', no longer from theta_1.
 
 **Source.** The two instances are those of Denevi, Stamos, Ciliberto, Pontil (NeurIPS 2019); their sum is this
-project's. Proof: derivations/maps.md (M1 to M5) with derivations/across.md (B1).
+project's. Proof: derivations/maps.md (B5, M1 to M5).
 """
 
 from __future__ import annotations

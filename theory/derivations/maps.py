@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+import owo
 from owo.geometry import Complete, Exponentiated, FeatureMap, Paper, Projected
 from owo.geometry.matrices import dense_map
 from owo.laws import DualAveraging
 from theory.derivations import Array, Sides, displayed
+from theory.derivations.within import online
 from theory.learners.growing import logarithm
 
 
@@ -27,7 +29,7 @@ class Inner(NamedTuple):
         return found
 
     @property
-    def B(self) -> Array:
+    def E(self) -> Array:
         """``1/(2 lambda) sum_i g_i g_i^T / i``."""
         weights = 0.5 / (self.strength * np.arange(1, len(self.g) + 1))
         found: Array = (self.g.T * weights) @ self.g
@@ -80,6 +82,22 @@ def divergence(A: Array, B: Array) -> float:
     return float(np.sum(A * (logarithm_of(A) - logarithm_of(B))) - np.trace(A) + np.trace(B))
 
 
+@displayed("B5")
+def moving_metric(rng: np.random.Generator) -> Sides:
+    """(B) in full: bias and metric both move, here anywhere."""
+    d, strength = int(rng.integers(1, 5)), float(rng.exponential()) + 0.1
+    other, bias, left, right = psd(rng, d, 1.0), rng.normal(size=d), 0.0, 0.0
+    for _ in range(5):
+        X, M, theta = rng.normal(size=(int(rng.integers(1, 9)), d)), psd(rng, d, 1.0), rng.normal(size=d)
+        M += 1e-6 * np.eye(d)
+        t = online(owo.Absolute(), X, rng.normal(size=len(X)), theta, M / strength)
+        e = Inner(t.g, 0.0, strength)
+        left += float(t.losses(t.weights[:-1]).sum())
+        right += t.dual(bias, other / strength) + float(np.sum(e.E * other))
+        right += float(e.q @ (theta - bias) + np.sum((e.E - e.pull) * (M - other)))
+    return Sides(left, right, size=1.0 + 1.0 / strength)
+
+
 @displayed("M1")
 def gradient_norm(rng: np.random.Generator) -> Sides:
     """Of rank one: the Frobenius norm is the square of q's."""
@@ -111,7 +129,7 @@ def _play(rng: np.random.Generator, mirror: object, gradient: object) -> tuple[f
     learner = dense_map(FeatureMap(DualAveraging(step), trace, mirror, gradient), d, None)
     start, regret = np.array(learner.play), 0.0
     for t in tasks:
-        H = -t.pull if isinstance(gradient, Paper) else t.B - t.pull
+        H = -t.pull if isinstance(gradient, Paper) else t.E - t.pull
         regret += float(np.sum(H * (learner.play - other)))
         learner.learn(H)
     return regret, other, start, tasks, step
@@ -137,7 +155,7 @@ def from_middle(rng: np.random.Generator) -> Sides:
 def complete(rng: np.random.Generator) -> Sides:
     """The spectral norm of a difference of positive semidefinite matrices."""
     t = inner(rng)
-    norms = [float(np.linalg.norm(A, 2)) for A in (t.B - t.pull, t.B, t.pull)]
+    norms = [float(np.linalg.norm(A, 2)) for A in (t.E - t.pull, t.E, t.pull)]
     return Sides([norms[0], max(norms[1:])], [max(norms[1:]), t.largest])
 
 
@@ -164,7 +182,7 @@ def exponentiated(rng: np.random.Generator) -> Sides:
     """Matrix exponentiated gradient."""
     regret, other, start, tasks, step = _play(rng, Exponentiated(), Complete())
     trace = float(np.trace(start))
-    spent = sum(float(np.linalg.norm(t.B - t.pull, 2)) ** 2 for t in tasks)
+    spent = sum(float(np.linalg.norm(t.E - t.pull, 2)) ** 2 for t in tasks)
     other = other + 1e-12 * trace * np.eye(len(other))
     return Sides(regret, divergence(other, start) / step + 0.5 * step * trace * spent, size=1.0 + trace / step)
 
@@ -175,4 +193,4 @@ def as_seen(rng: np.random.Generator) -> Sides:
     t = inner(rng)
     M = psd(rng, t.g.shape[1], 1.0)
     reach = float(np.einsum("id,de,ie->i", t.g, M, t.g).max())
-    return Sides(np.sum(t.B * M), reach * logarithm(len(t.g)) / (2 * t.strength))
+    return Sides(np.sum(t.E * M), reach * logarithm(len(t.g)) / (2 * t.strength))
