@@ -58,7 +58,9 @@ def draw(rng: np.random.Generator, loss: Any, *, tasks: int | None = None, share
     n, d = int(rng.integers(1, 25)), int(rng.integers(2, 7))
     scale, spread = 10.0 ** rng.uniform(-1, 1), 10.0 ** rng.uniform(-1.5, 0.5)
     X = rng.normal(size=(tasks, n, d))
-    X *= scale / np.linalg.norm(X, axis=2, keepdims=True) * rng.uniform(0.5, 1.0, (tasks, n, 1))
+    X *= scale / np.linalg.norm(X, axis=2, keepdims=True)
+    if rng.random() < 0.5:  # else all are as long as they may be, which bounds are about
+        X *= rng.uniform(0.5, 1.0, (tasks, n, 1))
     order = str(rng.choice(ORDERS))
     if order == "repeated":
         X[:] = X[:, :1]

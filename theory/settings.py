@@ -186,6 +186,8 @@ def _best_map(apart: Array, trace: float) -> tuple[Array, float]:
     eigenvalues of B raises ``<B, M'^+>`` to ``tr B^{1/2}`` times that of the raised B, over r: no more than the theorem
     has with the latter for tau.
     """
+    if not apart.any():
+        return np.eye(apart.shape[1]) * trace / apart.shape[1], 0.0
     _, found, directions = np.linalg.svd(apart, full_matrices=True)
     values = np.zeros(len(directions))
     values[: len(found)] = found
