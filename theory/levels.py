@@ -52,9 +52,10 @@ class Levels(NamedTuple):
 
     @property
     def blame(self) -> str:
-        """The term that most of the gap between closed form and certificate is in."""
+        """The term that most of the gap between closed form and certificate is in; "none" where there is no gap."""
         gaps = [above - below for above, below in zip(self.closed, self.certificate, strict=True)]
-        return Terms._fields[max(range(len(gaps)), key=gaps.__getitem__)]
+        largest = max(range(len(gaps)), key=gaps.__getitem__)
+        return Terms._fields[largest] if gaps[largest] > CLOSED * self.closed.total else "none"
 
     def check(self) -> Levels:
         """Return the levels if they are in order, beyond rounding; else raise ``BoundViolation``.
