@@ -7,6 +7,14 @@ import owo
 from owo import hindsight, plotting
 
 
+@pytest.fixture(autouse=True)
+def no_open_figures():
+    """Those that another test of the same process left open are none of the figures counted here."""
+    from matplotlib import pyplot
+
+    pyplot.close("all")
+
+
 @pytest.fixture(scope="module")
 def tasks():
     rng = np.random.default_rng(0)
