@@ -50,6 +50,13 @@ def test_fifty_points_of_ten_tasks_come_near_the_certificate(inner, update):
     assert 0.9 < found.outcome.ratio <= 1.0 and not found.outcome.broken
 
 
+def test_a_search_that_starts_where_nothing_is_claimed_goes_on():
+    """Comparators outside the ball have an infinite certificate, and the ratio of all such data is 0."""
+    target = Target(owo.Absolute(), owo.Ball(owo.DualAveraging(0.5), 1e-3), owo.Frozen())
+    found = adversary.attack(target, MANY, Config(restarts=1, evaluations=20), np.random.default_rng(0))
+    assert len(found.moves) == length(MANY) and not found.outcome.broken
+
+
 def linear(gradients):
     """Tasks (T, n, d) whose absolute losses are linear with these gradients wherever a learner may be."""
     return owo.Block(

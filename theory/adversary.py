@@ -86,10 +86,7 @@ class Result(NamedTuple):
 
 def run(config: Config) -> Result:
     """Attack every learner of the configuration, at every shape."""
-    found = []
-    for i, target in enumerate(config.targets):
-        rngs = (np.random.default_rng([config.seed, i, j]) for j in range(len(config.shapes)))
-        found.append([attack(target, shape, config, rng) for shape, rng in zip(config.shapes, rngs, strict=True)])
+    found = [attacks(config, i) for i in range(len(config.targets))]
     outcomes = [[one.outcome for one in row] for row in found]
     return Result(
         config.targets,
@@ -101,6 +98,12 @@ def run(config: Config) -> Result:
         np.array([[one.played for one in row] for row in found]),
         tuple(tuple(one.moves for one in row) for row in found),
     )
+
+
+def attacks(config: Config, i: int) -> list[Found]:
+    """Attack the i-th learner of the configuration, at every shape; what comes of it depends on no other."""
+    rngs = (np.random.default_rng([config.seed, i, j]) for j in range(len(config.shapes)))
+    return [attack(config.targets[i], shape, config, rng) for shape, rng in zip(config.shapes, rngs, strict=True)]
 
 
 def attack(target: Target, shape: Shape, config: Config, rng: np.random.Generator) -> Found:
@@ -140,7 +143,7 @@ class Search:
         """The ratio that moves reach; the worst of all are kept."""
         outcome = play(self.target, self.shape, flat)
         self.played += 1
-        if (outcome.broken, outcome.ratio) > (self.worst.broken, self.worst.ratio):
+        if not len(self.moves) or (outcome.broken, outcome.ratio) > (self.worst.broken, self.worst.ratio):
             self.worst, self.moves = outcome, flat.copy()
         return math.inf if outcome.broken else outcome.ratio
 

@@ -56,15 +56,21 @@ def rows(seeds: int) -> list[Row]:
     return [row_of([setting.run(seed) for seed in range(seeds)]) for setting in SETTINGS]
 
 
+HEADS = ("setting", "runs", "violations", "certificate / regret", "closed / certificate", *Terms._fields, "blame")
+"""What the cells of a row are."""
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row as it is shown; "-" where the result has no such term."""
+    terms = (f"{ratio:.3g}" if ratio else "-" for ratio in row.ratios)
+    counts = (str(row.runs), str(row.violations))
+    return (row.setting, *counts, f"{row.slack:.3g}", f"{row.looseness:.3g}", *terms, row.blame)
+
+
 def as_text(table: Iterable[Row]) -> str:
     """The table in Markdown."""
-    heads = ("setting", "runs", "violations", "certificate / regret", "closed / certificate", *Terms._fields, "blame")
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
-    for row in table:
-        terms = [f"{ratio:.3g}" if ratio else "-" for ratio in row.ratios]
-        cells = [row.setting, str(row.runs), str(row.violations), f"{row.slack:.3g}", f"{row.looseness:.3g}"]
-        lines.append("| " + " | ".join([*cells, *terms, row.blame]) + " |")
-    return "\n".join(lines)
+    lines = ["| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
+    return "\n".join([*lines, *("| " + " | ".join(cells(row)) + " |" for row in table)])
 
 
 def _violated(levels: Levels) -> bool:
