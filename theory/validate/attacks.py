@@ -24,9 +24,7 @@ def units(config: Config) -> dict[str, float]:
     ['00', '01']
     """
     games = len(config.shapes) * config.restarts * config.evaluations
-    return {
-        f"{i:02d}": games * (2.5e-3 if learns_much(target) else 1e-3) for i, target in enumerate(config.targets)
-    }
+    return {f"{i:02d}": games * (2.5e-3 if learns_much(target) else 1e-3) for i, target in enumerate(config.targets)}
 
 
 def learns_much(target: Target) -> bool:
@@ -52,8 +50,8 @@ def judge(config: Config, unit: str, found: Arrays) -> list[Violation]:
     """A violation for each shape at which data were found that break the certificate."""
     return [
         Violation(
-            f"adversary, seed [{config.seed}, {int(unit)}, {j}]: at some task the regret exceeds the certificate of the "
-            f"run, at the end {found['regret'][j]:.9g} against {found['certificate'][j]:.9g}; "
+            f"adversary, seed [{config.seed}, {int(unit)}, {j}]: at some task the regret exceeds the certificate of "
+            f"the run, at the end {found['regret'][j]:.9g} against {found['certificate'][j]:.9g}; "
             f"{_told(config.targets[int(unit)])}, {_shape(shape)}",
             unit,
         )
@@ -135,8 +133,8 @@ PART = Part(
     "adversary",
     "The adversary",
     """For every law, loss, update and geometry a search for the points, labels, order of arrival and comparators that
-    bring regret nearest to the run's certificate. The table has the largest ratio of regret to certificate that was found:
-    above 1 a certificate would be wrong; near 1 it cannot be made smaller.""",
+    bring regret nearest to the run's certificate. The table has the largest ratio of regret to certificate that was
+    found: above 1 a certificate would be wrong; near 1 it cannot be made smaller.""",
     lambda quick: Config.quick() if quick else Config(),
     units,
     measure,
@@ -146,9 +144,9 @@ PART = Part(
         Picture(
             "adversary",
             "How near an adversary gets",
-            """The largest regret that was found, as a part of the certificate: a mark for each loss, at the better of both
-            updates, over all outer learners and shapes of data. To the right of 1 a certificate would be broken. Losses
-            that are not linear far out give the adversary less than the absolute loss does.""",
+            """The largest regret that was found, as a part of the certificate: a mark for each loss, at the better of
+            both updates, over all outer learners and shapes of data. To the right of 1 a certificate would be broken.
+            Losses that are not linear far out give the adversary less than the absolute loss does.""",
             figures.draw_adversary,
         ),
     ),

@@ -1,7 +1,7 @@
 """The command: ``python -m theory.validate``.
 
-Exit status: 0 if all is as the theory says, 1 if something is not, 2 if the command cannot be used, 3 if a unit could not
-be computed, 130 if interrupted.
+Exit status: 0 if all is as the theory says, 1 if something is not, 2 if the command cannot be used, 3 if a unit could
+not be computed, 130 if interrupted.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from theory.validate.progress import Progress
 from theory.validate.runner import PARTS, Done, Job
 
 ABOUT = """\
-Hold everything that the theory claims against runs of owo. The tables are printed; figures, arrays and a page that holds
-them all, report.html, go to the folder --out. The full mode takes minutes, --quick seconds. Interrupted, the same
+Hold everything that the theory claims against runs of owo. The tables are printed; figures, arrays and a page that
+holds them all, report.html, go to the folder --out. The full mode takes minutes, --quick seconds. Interrupted, the same
 command goes on where it stopped; what was computed with other sources, versions or settings is computed again."""
 
 EXAMPLES = """\
@@ -88,12 +88,12 @@ def _parser() -> Parser:
     parser = Parser("python -m theory.validate", description=ABOUT, epilog=EXAMPLES,
                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: fewer runs")
-    parser.add_argument("--out", type=pathlib.Path, metavar="FOLDER",
-                        help="where results go (default: results/theory, with --quick results/theory-quick)")  # fmt: skip
-    parser.add_argument("--parts", type=_parts, default=tuple(PARTS.values()), metavar="A,B",
-                        help=f"which parts to run, of {', '.join(PARTS)} (default: all)")  # fmt: skip
-    parser.add_argument("--processes", type=_count, default=_cores(), metavar="N",
-                        help="processes at work (default: one for each core, here %(default)s)")  # fmt: skip
+    out = "where results go (default: results/theory, with --quick results/theory-quick)"
+    parser.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help=out)
+    parts = f"which parts to run, of {', '.join(PARTS)} (default: all)"
+    parser.add_argument("--parts", type=_parts, default=tuple(PARTS.values()), metavar="A,B", help=parts)
+    processes = "processes at work (default: one for each core, here %(default)s)"
+    parser.add_argument("--processes", type=_count, default=_cores(), metavar="N", help=processes)
     parser.add_argument("--unit", metavar="PART/NAME", help="compute one unit, print it and what is wrong with it")
     return parser
 
@@ -197,11 +197,11 @@ def _computed(jobs: dict[Job, float], processes: int, out: pathlib.Path) -> tupl
     try:
         runner.run(left, processes, told) if left else None
     except OSError as error:
-        raise Refused(f"cannot write to {out}: {error.strerror or error}. Make room, or name another folder with --out; "
-                      "what was finished is kept") from None  # fmt: skip
+        cure = "Make room, or name another folder with --out; what was finished is kept"
+        raise Refused(f"cannot write to {out}: {error.strerror or error}. {cure}") from None
     except BrokenProcessPool:
-        raise Refused("a process was killed, perhaps because memory ran out; what was finished is kept. Run it again to "
-                      "go on, with fewer --processes") from None  # fmt: skip
+        cure = "what was finished is kept. Run it again to go on, with fewer --processes"
+        raise Refused(f"a process was killed, perhaps because memory ran out; {cure}") from None
     finally:
         progress.clear()
     return finished, failed
@@ -275,7 +275,10 @@ def as_lines(table: Table) -> list[str]:
     ['              closed /', 'setting    certificate', '----------------------', 'bias               1.5']
     """
     columns = list(zip(*table.rows, strict=True))
-    heads = [textwrap.wrap(head, max(8, *map(len, column)), break_long_words=False) for head, column in zip(table.header, columns, strict=True)]
+    heads = [
+        textwrap.wrap(head, max(8, *map(len, column)), break_long_words=False)
+        for head, column in zip(table.header, columns, strict=True)
+    ]
     deep = max(map(len, heads))
     stacked = [[""] * (deep - len(head)) + head for head in heads]
     widths = [max(map(len, (*head, *column))) for head, column in zip(stacked, columns, strict=True)]

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 COLUMN, PAGE = 3.35, 6.9
 """Widths in inches: one column and two of a journal's page."""
 
-SETTINGS = {
+SETTINGS: Any = {
     "font.size": 8.0,
     "axes.titlesize": 8.0,
     "legend.fontsize": 7.5,
@@ -50,16 +50,32 @@ def quiet(ax: Axes, grid: str = "both") -> Axes:
     return ax
 
 
-def marks(
-    ax: Axes, middle: Array, low: Array, high: Array, at: Array, style: int, label: str, line: bool = False
-) -> None:
-    """Points with intervals along the horizontal axis, at heights ``at``; a style of its own for every kind."""
-    colour, dash, marker = STYLES[style]
-    ax.hlines(at, low, high, color=colour, linewidth=1.1, alpha=0.55)
-    ax.plot(
-        middle, at, color=colour, marker=marker, markersize=4.2, markeredgecolor="white", markeredgewidth=0.5,
-        linestyle=dash if line else "none", label=label, clip_on=False, zorder=3,
-    )  # fmt: skip
+def marks(ax: Axes, spread: Array, at: Array, style: int, label: str) -> None:
+    """Medians with intervals along the horizontal axis, whose ends are set; arrows where a median is beyond them.
+
+    Parameters
+    ----------
+    spread : low end, median and high end (3, rows)
+    at : height of each (rows,)
+    style : of ``owo.plotting.STYLES``
+    label : in the legend
+    """
+    colour, _, marker = STYLES[style]
+    left, right = ax.get_xlim()
+    low, middle, high = spread.clip(left, right)
+    ax.hlines(at, low, high, color=colour, linewidth=1.0, alpha=0.55)
+    shapes = ((marker, (spread[1] > left) & (spread[1] < right)), ("<", spread[1] <= left), (">", spread[1] >= right))
+    for shape, where in shapes:
+        ax.plot(
+            middle[where], at[where], color=colour, marker=shape, markersize=4.2, linestyle="none", clip_on=False,
+            markeredgecolor="white", markeredgewidth=0.5, zorder=3, label=label if shape is marker else None,
+        )  # fmt: skip
+
+
+def legend(drawn: Figure, columns: int) -> None:
+    """Marks and their names above all axes."""
+    drawn.legend(loc="outside upper center", ncols=columns, frameon=False, handlelength=1.0, handletextpad=0.4,
+                 columnspacing=1.4)  # fmt: skip
 
 
 def write(draw: Callable[[Arrays], Figure], arrays: Arrays, path: pathlib.Path) -> bytes:

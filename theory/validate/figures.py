@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.terms import Terms
-from theory.validate.drawing import COLUMN, PAGE, Array, figure, marks, quiet, rows_named
+from theory.validate.drawing import COLUMN, PAGE, Array, figure, legend, marks, quiet, rows_named
 from theory.validate.part import Arrays
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MIDDLE = (0.05, 0.5, 0.95)
@@ -30,76 +31,69 @@ def _quantiles(values: Array) -> Array:
 
 def draw_levels(arrays: Arrays) -> Figure:
     """Regret and certificate as parts of the closed form, a row for each setting."""
-    drawn = figure(PAGE, 4.1)
-    ax = quiet(drawn.subplots(), "x")
+    drawn = figure(PAGE, 4.5)
     settings = _settings(arrays)
+    ax = _rows(drawn, [name for name, _ in settings], 1e-3, 1.25)
     closed = arrays["closed"].sum(axis=1)
     parts = {"certificate of the run": arrays["certificate"].sum(axis=1) / closed, "regret": arrays["regret"] / closed}
     at = np.arange(len(settings), dtype=np.float64)
-    ax.set_xscale("log")
-    ax.set_xlim(LEAST, 1.25)
-    ax.axvline(1.0, color="0.4", linewidth=0.9)
     for style, (label, values) in enumerate(parts.items()):
-        low, middle, high = np.array([_quantiles(values[mine]) for _, mine in settings]).clip(LEAST).T
-        shown = np.where(middle > LEAST, middle, np.nan)
-        marks(ax, shown, low, high, at + (style - 0.5) * 0.3, style, label)
-    rows_named(ax, [name for name, _ in settings])
-    ax.set_xlabel("part of the closed form (ratio of losses, summed over a run)")
-    drawn.legend(loc="outside upper center", ncols=2, frameon=False)
+        marks(
+            ax, np.array([_quantiles(values[mine]) for _, mine in settings]).T, at + (style - 0.5) * 0.36, style, label
+        )
+    ax.set_xlabel("part of the closed form (both in units of loss, summed over a run)")
+    legend(drawn, 2)
     return drawn
-
-
-LEAST = 1e-3
-"""Of the closed form: smaller parts, and those below 0, lie under the frame."""
 
 
 def draw_looseness(arrays: Arrays) -> Figure:
     """The closed form over the certificate for each term, a row for each setting."""
-    drawn = figure(PAGE, 4.4)
-    ax = quiet(drawn.subplots(), "x")
+    drawn = figure(PAGE, 5.6)
     settings = _settings(arrays)
-    low_end, high_end = 0.3, 100.0
-    ax.set_xscale("log")
-    ax.set_xlim(low_end, high_end)
-    ax.axvline(1.0, color="0.4", linewidth=0.9)
+    ax = _rows(drawn, [name for name, _ in settings], 0.3, 100.0)
     closed, certificate = arrays["closed"], arrays["certificate"]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(certificate > 0.0, closed / certificate, np.inf)
+    ratios = np.divide(closed, certificate, out=np.full_like(closed, np.inf), where=certificate > 0.0)
+    there = np.array([closed[mine].any(axis=0) for _, mine in settings])
+    offsets = 0.26 * (np.cumsum(there, axis=1) - 0.5 * (there.sum(axis=1, keepdims=True) + 1))
     for term, name in enumerate(Terms._fields):
-        rows, found = [], []
-        for row, (_, mine) in enumerate(settings):
-            if closed[mine, term].any():
-                rows.append(row + (term - 2) * 0.16)
-                found.append(_quantiles(ratios[mine, term]))
-        low, middle, high = np.array(found).clip(low_end, high_end).T
-        inside = np.where((middle > low_end) & (middle < high_end), middle, np.nan)
-        marks(ax, inside, low, high, np.array(rows), term, name)
+        (rows,) = np.nonzero(there[:, term])
+        spread = np.array([_quantiles(ratios[settings[row][1], term]) for row in rows]).T
+        marks(ax, spread, rows + offsets[rows, term], term, name)
     for row in range(1, len(settings)):
-        ax.axhline(row - 0.5, color="0.94", linewidth=0.6, zorder=0)
-    rows_named(ax, [name for name, _ in settings])
-    ax.set_xlabel("closed form / certificate of the run")
-    drawn.legend(loc="outside upper center", ncols=len(Terms._fields), frameon=False)
+        ax.axhline(row - 0.5, color="0.92", linewidth=0.6, zorder=0)
+    ax.set_xlabel("term of the closed form / same term of the certificate")
+    legend(drawn, len(Terms._fields))
     return drawn
+
+
+def _rows(drawn: Figure, names: list[str], low: float, high: float) -> Axes:
+    """Named rows over a logarithmic axis, with a line at 1."""
+    ax = quiet(drawn.subplots(), "x")
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.axvline(1.0, color="0.4", linewidth=0.9)
+    rows_named(ax, names)
+    return ax
 
 
 def draw_adversary(arrays: Arrays) -> Figure:
     """The largest ratio of regret to certificate, a row for each learner and a mark for each loss."""
     learners = list(dict.fromkeys(arrays["learner"].tolist()))
     losses = list(dict.fromkeys(arrays["loss"].tolist()))
-    drawn = figure(COLUMN, 0.9 + 0.24 * len(learners))
+    drawn = figure(COLUMN, 0.9 + 0.26 * len(learners))
     ax = quiet(drawn.subplots(), "x")
+    ax.set_xlim(0.1 * np.floor(10.0 * arrays["ratio"].max(axis=1).min()), 1.01)
     ax.axvline(1.0, color="0.4", linewidth=0.9)
     for style, loss in enumerate(losses):
         at, found = [], []
         for row, learner in enumerate(learners):
             here = arrays["ratio"][(arrays["learner"] == learner) & (arrays["loss"] == loss)]
             if here.size:
-                at.append(row + (style - 0.5 * (len(losses) - 1)) * 0.15)
+                at.append(row + (style - 0.5 * (len(losses) - 1)) * 0.16)
                 found.append(here.max())
-        middle = np.array(found)
-        marks(ax, middle, middle, middle, np.array(at), style, loss)
+        marks(ax, np.array([found] * 3), np.array(at), style, loss)
     rows_named(ax, learners)
-    ax.set_xlim(right=1.01)
     ax.set_xlabel("largest regret found / certificate")
-    drawn.legend(loc="outside upper center", ncols=2, frameon=False, columnspacing=1.0)
+    legend(drawn, 2)
     return drawn

@@ -107,7 +107,9 @@ def summary(config: Config, found: dict[str, Arrays]) -> Summary:
 
 def _levels(name: str, found: Arrays) -> list[Levels]:
     """The levels again, from their columns."""
-    columns = (found[key].tolist() for key in ("seed", "rounds", "regret", "certificate", "closed", "rounding", "lower"))
+    columns = (
+        found[key].tolist() for key in ("seed", "rounds", "regret", "certificate", "closed", "rounding", "lower")
+    )
     return [
         Levels(name, seed, "", rounds, regret, Terms(*certificate), Terms(*closed), rounding,
                None if math.isnan(lower) else lower)
@@ -119,9 +121,9 @@ PART = Part(
     "levels",
     "Regret, certificate and closed form",
     """For every result of the theory, random runs of owo within its assumptions: losses, sizes, scales, hostile orders
-    of the points and comparators chosen against the run. On each run the measured regret has to be at most the run's own
-    certificate, and that at most the theorem's closed form. Ratios are medians over the runs; "-" where the result has
-    no such term, inf where the lower level is 0 or less in most runs. "blame" names the term that most of the gap
+    of the points and comparators chosen against the run. On each run the measured regret has to be at most the run's
+    own certificate, and that at most the theorem's closed form. Ratios are medians over the runs; "-" where the result
+    has no such term, inf where the lower level is 0 or less in most runs. "blame" names the term that most of the gap
     between closed form and certificate is in.""",
     lambda quick: Config.quick() if quick else Config(),
     units,
@@ -132,8 +134,9 @@ PART = Part(
         Picture(
             "levels",
             "How much of the closed form is used",
-            """Measured regret and the run's certificate as parts of the closed form: medians over the runs of a setting, with
-            the middle 90 %. Nothing may lie to the right of 1. The lower bound is met by all three at once.""",
+            """Measured regret and the run's certificate as parts of the closed form: medians over the runs of a
+            setting, with the middle 90 %. Nothing may lie to the right of 1. The lower bound is met by all three at
+            once.""",
             figures.draw_levels,
         ),
         Picture(
@@ -141,7 +144,8 @@ PART = Part(
             "Looseness, term by term",
             """Each term of the closed form over the same term of the run's certificate: medians, with the middle 90 %.
             A term may lie to the left of 1, since only the totals are ordered. Runs in which the certificate gained by
-            a term, so that it is 0 or less, count as infinitely loose; a bar that ends at the frame goes on beyond it.""",
+            a term, so that it is 0 or less, count as infinitely loose; a bar that ends at the frame goes on beyond
+            it.""",
             figures.draw_looseness,
         ),
     ),

@@ -50,11 +50,11 @@ def page(sections: Sequence[Section], pictures: dict[str, bytes], quick: bool, s
     verdict = "Not one violation." if not wrong else f"{wrong} violations: see below."
     parts = [
         "<h1>Theory against runs</h1>",
-        f'<p class="about">Every bound of owo, held against {runs:,} runs of it{", the quick mode" if quick else ""}.</p>',
+        f'<p class="about">Every bound, held against {runs:,} runs of owo{" (the quick mode)" if quick else ""}.</p>',
         f'<p class="{"ill" if wrong else "well"}">{verdict}</p>',
         *(_section(section, pictures, quick) for section in sections),
-        "<h2>Configuration</h2><p>The command repeats all of this; the numbers depend neither on the number of processes nor "
-        f"on the order in which they work.</p><pre>{_text(said)}</pre>",
+        "<h2>Configuration</h2><p>The command repeats all of this; the numbers depend neither on the number of "
+        f"processes nor on the order in which they work.</p><pre>{_text(said)}</pre>",
     ]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Theory against runs: owo</title>'

@@ -27,11 +27,8 @@ class Job(NamedTuple):
     quick: bool
     folder: str
     """of the results of units"""
-
-    @property
-    def key(self) -> str:
-        """What the result depends on."""
-        return fingerprint(self.part, PARTS[self.part].config(self.quick), self.unit)
+    key: str
+    """what the result depends on, as of the start: sources may change while it is computed"""
 
 
 class Done(NamedTuple):
@@ -50,7 +47,10 @@ Told = Callable[[Done], None]
 def jobs_of(part: Part, quick: bool, folder: pathlib.Path) -> dict[Job, float]:
     """A job for each unit of a part, and about how many seconds it takes."""
     config = part.config(quick)
-    return {Job(part.name, unit, quick, str(folder)): seconds for unit, seconds in part.units(config).items()}
+    return {
+        Job(part.name, unit, quick, str(folder), fingerprint(part.name, config, unit)): seconds
+        for unit, seconds in part.units(config).items()
+    }
 
 
 def kept(jobs: Sequence[Job]) -> list[Done]:
