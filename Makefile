@@ -16,7 +16,7 @@ EXTRAS_dev := data,dev
 RUN_NEEDS := $(if $(wildcard .venv/dev.stamp)$(filter-out run,$(MAKECMDGOALS)),.venv/dev.stamp,.venv/run.stamp)
 
 .DEFAULT_GOAL := help
-TARGETS := help|run|test|lint|format$(if $(wildcard benchmarks/__main__.py),|bench)|clean
+TARGETS := help|run|test|lint|format$(if $(wildcard benchmarks/__main__.py),|bench)$(if $(wildcard theory/validate/__main__.py),|validate)|clean
 .PHONY: $(subst |, ,$(TARGETS)) FORCE
 
 help:  ## list the targets
@@ -41,6 +41,11 @@ ifneq ($(findstring bench,$(TARGETS)),)
 bench: .venv/dev.stamp  ## measure speed
 	@$(BIN)/python -m benchmarks $(ARGS)
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.metric
+endif
+
+ifneq ($(findstring validate,$(TARGETS)),)
+validate: .venv/dev.stamp  ## hold every bound against runs of owo; table here, figures and report in results/theory/
+	@$(BIN)/python -m theory.validate $(ARGS)
 endif
 
 clean:  ## remove the environment, caches and builds; results/ stays

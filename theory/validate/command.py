@@ -11,7 +11,6 @@ import difflib
 import os
 import pathlib
 import shlex
-import signal
 import sys
 import textwrap
 import time
@@ -71,7 +70,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     try:
         options = _parser().parse_args(argv)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it finds all in order, too
         return _again(options) if options.unit else _validate(options)
     except Refused as refusal:
         print(f"theory.validate: {refusal}", file=sys.stderr)

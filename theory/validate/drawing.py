@@ -66,16 +66,17 @@ def marks(ax: Axes, spread: Array, at: Array, style: int, label: str) -> None:
     ax.hlines(at, low, high, color=colour, linewidth=1.0, alpha=0.55)
     shapes = ((marker, (spread[1] > left) & (spread[1] < right)), ("<", spread[1] <= left), (">", spread[1] >= right))
     for shape, where in shapes:
-        ax.plot(
+        (drawn,) = ax.plot(
             middle[where], at[where], color=colour, marker=shape, markersize=4.2, linestyle="none", clip_on=False,
             markeredgecolor="white", markeredgewidth=0.5, zorder=3, label=label if shape is marker else None,
         )  # fmt: skip
+        drawn.set_in_layout(False)  # a mark on the frame needs no room of its own, and none at all even less
 
 
-def legend(drawn: Figure, columns: int) -> None:
+def legend(drawn: Figure, columns: int, handles: list[Any], labels: list[Any]) -> None:
     """Marks and their names above all axes."""
-    drawn.legend(loc="outside upper center", ncols=columns, frameon=False, handlelength=1.0, handletextpad=0.4,
-                 columnspacing=1.4)  # fmt: skip
+    drawn.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False, handlelength=1.0,
+                 handletextpad=0.4, columnspacing=1.4)  # fmt: skip
 
 
 def write(draw: Callable[[Arrays], Figure], arrays: Arrays, path: pathlib.Path) -> bytes:
@@ -97,3 +98,9 @@ def rows_named(ax: Axes, names: list[Any]) -> None:
     ax.set_yticks(np.arange(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
+
+
+def separated(ax: Axes, rows: int) -> None:
+    """Light lines between rows of several marks."""
+    for row in range(1, rows):
+        ax.axhline(row - 0.5, color="0.92", linewidth=0.6, zorder=0)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.terms import Terms
-from theory.validate.drawing import COLUMN, PAGE, Array, figure, legend, marks, quiet, rows_named
+from theory.validate.drawing import COLUMN, PAGE, Array, figure, legend, marks, quiet, rows_named, separated
 from theory.validate.part import Arrays
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def draw_levels(arrays: Arrays) -> Figure:
             ax, np.array([_quantiles(values[mine]) for _, mine in settings]).T, at + (style - 0.5) * 0.36, style, label
         )
     ax.set_xlabel("part of the closed form (both in units of loss, summed over a run)")
-    legend(drawn, 2)
+    legend(drawn, 2, *ax.get_legend_handles_labels())
     return drawn
 
 
@@ -59,10 +59,9 @@ def draw_looseness(arrays: Arrays) -> Figure:
         (rows,) = np.nonzero(there[:, term])
         spread = np.array([_quantiles(ratios[settings[row][1], term]) for row in rows]).T
         marks(ax, spread, rows + offsets[rows, term], term, name)
-    for row in range(1, len(settings)):
-        ax.axhline(row - 0.5, color="0.92", linewidth=0.6, zorder=0)
+    separated(ax, len(settings))
     ax.set_xlabel("term of the closed form / same term of the certificate")
-    legend(drawn, len(Terms._fields))
+    legend(drawn, len(Terms._fields), *ax.get_legend_handles_labels())
     return drawn
 
 
@@ -78,22 +77,35 @@ def _rows(drawn: Figure, names: list[str], low: float, high: float) -> Axes:
 
 
 def draw_adversary(arrays: Arrays) -> Figure:
-    """The largest ratio of regret to certificate, a row for each learner and a mark for each loss."""
-    learners = list(dict.fromkeys(arrays["learner"].tolist()))
-    losses = list(dict.fromkeys(arrays["loss"].tolist()))
-    drawn = figure(COLUMN, 0.9 + 0.26 * len(learners))
-    ax = quiet(drawn.subplots(), "x")
-    ax.set_xlim(0.1 * np.floor(10.0 * arrays["ratio"].max(axis=1).min()), 1.01)
-    ax.axvline(1.0, color="0.4", linewidth=0.9)
-    for style, loss in enumerate(losses):
-        at, found = [], []
-        for row, learner in enumerate(learners):
-            here = arrays["ratio"][(arrays["learner"] == learner) & (arrays["loss"] == loss)]
-            if here.size:
-                at.append(row + (style - 0.5 * (len(losses) - 1)) * 0.16)
-                found.append(here.max())
-        marks(ax, np.array([found] * 3), np.array(at), style, loss)
-    rows_named(ax, learners)
-    ax.set_xlabel("largest regret found / certificate")
-    legend(drawn, 2)
+    """The largest ratio of regret to certificate: a row for each learner, a mark for each loss, a panel for a shape."""
+    from matplotlib.ticker import MultipleLocator
+
+    learners, losses = (list(dict.fromkeys(arrays[name].tolist())) for name in ("learner", "loss"))
+    shapes = largest(arrays)
+    drawn = figure(COLUMN if len(shapes) == 1 else PAGE, 1.0 + 0.34 * len(learners))
+    axes = drawn.subplots(1, len(shapes), sharex=True, sharey=True, squeeze=False)[0]
+    there = [[(arrays["learner"] == learner) & (arrays["loss"] == loss) for loss in losses] for learner in learners]
+    rows, kinds = np.nonzero([[mine.any() for mine in row] for row in there])
+    best = np.array([arrays["ratio"][there[row][kind]].max(axis=0) for row, kind in zip(rows, kinds, strict=True)])
+    offsets = 0.17 * (kinds - 0.5 * (np.bincount(rows)[rows] - 1))
+    for ax, shape in zip(axes, shapes, strict=True):
+        quiet(ax, "x")
+        ax.set_xlim(0.1 * np.floor(9.99 * best[:, shapes].min()), 1.012)
+        ax.axvline(1.0, color="0.4", linewidth=0.9)
+        for style, loss in enumerate(losses):
+            mine = kinds == style
+            marks(ax, np.array([best[mine, shape]] * 3), (rows + offsets)[mine], style, loss)
+        ax.xaxis.set_major_locator(MultipleLocator(0.1))
+        separated(ax, len(learners))
+        rows_named(ax, learners)
+        ax.set_title(arrays["shape"][shape])
+        ax.set_xlabel("largest regret found / certificate")
+    handles, labels = axes[0].get_legend_handles_labels()
+    legend(drawn, 3 if len(shapes) == 1 else len(labels), handles, labels)
     return drawn
+
+
+def largest(arrays: Arrays) -> list[int]:
+    """The shapes of most points: games of few points are soon won."""
+    found: list[int] = np.flatnonzero(arrays["points"] == arrays["points"].max()).tolist()
+    return found
