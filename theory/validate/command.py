@@ -16,13 +16,14 @@ import textwrap
 import time
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from owo.doctor import require_writable
 from theory.validate import runner
-from theory.validate.part import Arrays, Part, Summary, Table, Violation
+from theory.validate.part import Arrays, Part, Table
 from theory.validate.progress import Progress
 from theory.validate.runner import PARTS, Done, Job
+from theory.validate.section import SHOWN, Section, again, overview, told, verdict
 
 ABOUT = """\
 Hold everything that the theory claims against runs of owo. The tables are printed; figures, arrays and a page that
@@ -37,9 +38,6 @@ examples:
   python -m theory.validate --unit levels/bias/17     one unit again, here the run of seed 17 of the setting 'bias'
 """
 
-SHOWN = 3
-"""Violations printed of each part and kind; of a wrong statement there may be thousands."""
-
 
 class Refused(Exception):
     """The command cannot be carried out; the message says what to do."""
@@ -51,19 +49,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Leave with status 2."""
         raise Refused(f"{message} (python -m theory.validate --help says more)")
-
-
-class Section(NamedTuple):
-    """What came of one part."""
-
-    part: Part
-    summary: Summary
-    violations: tuple[Violation, ...]
-
-    @property
-    def wrong(self) -> int:
-        """Violations and shortfalls."""
-        return len(self.violations) + len(self.summary.shortfalls)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -167,11 +152,10 @@ def _validate(options: argparse.Namespace) -> int:
     _written(sections, options, out)
     for section in sections:
         _print_section(section, options.quick)
-    wrong = sum(section.wrong for section in sections)
-    runs = sum(section.summary.runs for section in sections)
-    print(f"{runs:,} runs, {wrong if wrong else 'no'} violation{'s' if wrong != 1 else ''}. "
-          f"{Progress.words(time.monotonic() - began)}; all of this on one page: {out / 'report.html'}")  # fmt: skip
-    return 1 if wrong else 0
+    print("\n".join(as_lines(overview(sections))))
+    taken = Progress.words(time.monotonic() - began)
+    print(f"\n{verdict(sections)} {taken}. Figures and all of this on one page: {out / 'report.html'}")
+    return 1 if any(section.wrong for section in sections) else 0
 
 
 def _computed(jobs: dict[Job, float], processes: int, out: pathlib.Path) -> tuple[dict[Job, Arrays], list[Done]]:
@@ -209,7 +193,7 @@ def _failed(failed: Sequence[Done], options: argparse.Namespace) -> int:
     quick = options.quick
     for done in failed[:SHOWN]:
         print(f"{done.job.part}/{done.job.unit} could not be computed:\n{textwrap.indent(done.error.rstrip(), '  ')}")
-        print(f"  again: {_unit_command(f'{done.job.part}/{done.job.unit}', quick)}")
+        print(f"  again: {again(f'{done.job.part}/{done.job.unit}', quick)}")
     print(f"{len(failed)} units could not be computed, so nothing is shown; the others are kept")
     return 3
 
@@ -238,24 +222,7 @@ def _command(options: argparse.Namespace) -> str:
     return shlex.join(["python", "-m", "theory.validate", *words])
 
 
-def _unit_command(unit: str, quick: bool) -> str:
-    return shlex.join(["python", "-m", "theory.validate", *(["--quick"] if quick else []), "--unit", unit])
-
-
 # --------------------------------------------------------------------------------------------------------- in words
-
-
-def told(section: Section, quick: bool) -> list[str]:
-    """What is wrong, in lines: the first few violations of each unit's first word, and how to see each again."""
-    lines, seen = [], dict[str, int]()
-    for violation in section.violations:
-        kind = violation.unit.partition("/")[0]
-        seen[kind] = seen.get(kind, 0) + 1
-        if seen[kind] <= SHOWN:
-            again = _unit_command(f"{section.part.name}/{violation.unit}", quick)
-            lines += [violation.what, f"  again: {again}"]
-    more = sum(max(0, count - SHOWN) for count in seen.values())
-    return [*lines, *([f"and {more} more like these"] if more else []), *section.summary.shortfalls]
 
 
 def _print_section(section: Section, quick: bool) -> None:
@@ -267,10 +234,10 @@ def _print_section(section: Section, quick: bool) -> None:
 
 
 def as_lines(table: Table) -> list[str]:
-    """A table in columns: the first to the left, the others to the right; long headings in several lines.
+    """A table in columns: words to the left, numbers to the right; long headings in several lines.
 
     >>> as_lines(Table(("setting", "closed / certificate"), (("bias", "1.5"),)))
-    ['              closed /', 'setting    certificate', '----------------------', 'bias               1.5']
+    ['            closed /', 'setting  certificate', '--------------------', 'bias             1.5']
     """
     columns = list(zip(*table.rows, strict=True))
     heads = [
@@ -280,9 +247,9 @@ def as_lines(table: Table) -> list[str]:
     deep = max(map(len, heads))
     stacked = [[""] * (deep - len(head)) + head for head in heads]
     widths = [max(map(len, (*head, *column))) for head, column in zip(stacked, columns, strict=True)]
-    rows = [*zip(*stacked, strict=True), *table.rows]
-    lines = []
-    for first, *others in rows:
-        cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
-        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+    aligns = [str.ljust if words else str.rjust for words in table.words]
+    lines = [
+        "  ".join(align(cell, width) for align, cell, width in zip(aligns, row, widths, strict=True)).rstrip()
+        for row in (*zip(*stacked, strict=True), *table.rows)
+    ]
     return [*lines[:deep], "-" * (sum(widths) + 2 * (len(widths) - 1)), *lines[deep:]]

@@ -50,6 +50,20 @@ def quiet(ax: Axes, grid: str = "both") -> Axes:
     return ax
 
 
+def logarithmic(ax: Axes) -> Axes:
+    """Both axes logarithmic; where one spans little more than a decade, with ticks at 1, 2 and 5."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+        axis.set_minor_formatter(NullFormatter())
+        if high / low < 40.0:
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter("{x:g}")
+    return ax
+
+
 def marks(ax: Axes, spread: Array, at: Array, style: int, label: str) -> None:
     """Medians with intervals along the horizontal axis, whose ends are set; arrows where a median is beyond them.
 
@@ -73,9 +87,9 @@ def marks(ax: Axes, spread: Array, at: Array, style: int, label: str) -> None:
         drawn.set_in_layout(False)  # a mark on the frame needs no room of its own, and none at all even less
 
 
-def legend(drawn: Figure, columns: int, handles: list[Any], labels: list[Any]) -> None:
-    """Marks and their names above all axes."""
-    drawn.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False, handlelength=1.0,
+def legend(drawn: Figure, columns: int, handles: list[Any], labels: list[Any], length: float = 1.0) -> None:
+    """Marks, or lines of some length, and their names above all axes."""
+    drawn.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False, handlelength=length,
                  handletextpad=0.4, columnspacing=1.4)  # fmt: skip
 
 

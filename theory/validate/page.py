@@ -14,8 +14,8 @@ import numpy as np
 from owo.doctor import commit, versions
 from owo.report import STYLE
 from theory.validate import drawing
-from theory.validate.command import Section, told
 from theory.validate.part import Picture, Table
+from theory.validate.section import Section, overview, told, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,13 +45,11 @@ def write(sections: Sequence[Section], quick: bool, command: str, folder: pathli
 
 def page(sections: Sequence[Section], pictures: dict[str, bytes], quick: bool, said: str) -> str:
     """One page of HTML with everything in it: it opens from disk and asks for nothing over the network."""
-    wrong = sum(section.wrong for section in sections)
-    runs = sum(section.summary.runs for section in sections)
-    verdict = "Not one violation." if not wrong else f"{wrong} violations: see below."
+    wrong = any(section.wrong for section in sections)
     parts = [
         "<h1>Theory against runs</h1>",
-        f'<p class="about">Every bound, held against {runs:,} runs of owo{" (the quick mode)" if quick else ""}.</p>',
-        f'<p class="{"ill" if wrong else "well"}">{verdict}</p>',
+        f'<p class="about">Every bound, held against runs of owo{" (the quick mode)" if quick else ""}.</p>',
+        f'<p class="{"ill" if wrong else "well"}">{verdict(sections)}</p>{_table(overview(sections))}',
         *(_section(section, pictures, quick) for section in sections),
         "<h2>Configuration</h2><p>The command repeats all of this; the numbers depend neither on the number of "
         f"processes nor on the order in which they work.</p><pre>{_text(said)}</pre>",
@@ -65,10 +63,10 @@ def page(sections: Sequence[Section], pictures: dict[str, bytes], quick: bool, s
 
 MORE = """
 h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; }
-thead tr:first-child th { color: #1a1a1a; text-align: right; border-bottom: 2px solid #1a1a1a; white-space: normal;
-  vertical-align: bottom; }
-thead tr:first-child th:not(:empty) { border-bottom: 2px solid #1a1a1a; }
-thead tr:first-child th:first-child { text-align: left; }
+thead tr:first-child th, thead tr:first-child th:not(:empty) { color: #1a1a1a; text-align: right; font-weight: 600;
+  border-bottom: 2px solid #1a1a1a; white-space: normal; vertical-align: bottom; }
+thead tr:first-child th.words, .words { text-align: left; }
+figure img { zoom: 1.3; }
 """
 
 
@@ -84,9 +82,20 @@ def _section(section: Section, pictures: dict[str, bytes], quick: bool) -> str:
 
 
 def _table(table: Table) -> str:
-    header = "".join(f'<th scope="col">{_text(name)}</th>' for name in table.header)
-    rows = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>\n" for row in table.rows)
+    header = "".join(f'<th scope="col"{_side(words)}>{_text(name)}</th>' for name, words in _with(table, table.header))
+    rows = "".join(
+        "<tr>" + "".join(f"<td{_side(words)}>{_text(cell)}</td>" for cell, words in _with(table, row)) + "</tr>\n"
+        for row in table.rows
+    )
     return f"<table><thead><tr>{header}</tr></thead><tbody>\n{rows}</tbody></table>"
+
+
+def _with(table: Table, row: Sequence[str]) -> zip[tuple[str, bool]]:
+    return zip(row, table.words, strict=True)
+
+
+def _side(words: bool) -> str:
+    return ' class="words"' if words else ""
 
 
 def _figure(picture: Picture, drawn: bytes) -> str:

@@ -31,6 +31,16 @@ class Table(NamedTuple):
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    @property
+    def words(self) -> tuple[bool, ...]:
+        """Of each column whether it has words, which stand to the left, or numbers, which stand to the right.
+
+        >>> Table(("setting", "ratio", "blame"), (("bias", "1.5", "within"), ("joint", "-", "none"))).words
+        (True, False, True)
+        """
+        columns = zip(*self.rows, strict=True)
+        return tuple(not any(cell[:1].isdigit() or cell[:1] in "-+\N{PLUS-MINUS SIGN}" for cell in c) for c in columns)
+
 
 class Summary(NamedTuple):
     """What came of all units of a part."""

@@ -18,7 +18,16 @@ from theory.validate.part import Arrays
 KEY = "fingerprint"
 """The array of a file that says what it was computed with."""
 
-SHOWN = ("command.py", "page.py", "drawing.py", "runner.py")
+SHOWN = (
+    "command.py",
+    "drawing.py",
+    "figures.py",
+    "page.py",
+    "progress.py",
+    "rate_figures.py",
+    "runner.py",
+    "section.py",
+)
 """Modules beside this one that only run or show: an edit of them changes no number."""
 
 
