@@ -164,10 +164,10 @@ def _computed(jobs: dict[Job, float], processes: int, out: pathlib.Path) -> tupl
     left = {job: seconds for job, seconds in jobs.items() if job not in finished}
     failed: list[Done] = []
     progress = Progress(sum(left.values()), len(left))
-    kept = f", {len(finished)} of them kept from an earlier run" if finished else ""
-    progress.say(f"{len(jobs)} units{kept}; {min(processes, max(1, len(left)))} at a time")
+    kept = f", {len(finished) if left else 'all'} of them kept from an earlier run" if finished else ""
+    progress.say(f"{len(jobs)} units{kept}{f'; {min(processes, len(left))} at a time' if left else ''}")
 
-    def told(done: Done) -> None:
+    def note(done: Done) -> None:
         if done.found is None:
             failed.append(done)
         else:
@@ -177,7 +177,8 @@ def _computed(jobs: dict[Job, float], processes: int, out: pathlib.Path) -> tupl
         progress(jobs[done.job], f"{done.job.part}/{done.job.unit}")
 
     try:
-        runner.run(left, processes, told) if left else None
+        if left:
+            runner.run(left, processes, note)
     except OSError as error:
         cure = "Make room, or name another folder with --out; what was finished is kept"
         raise Refused(f"cannot write to {out}: {error.strerror or error}. {cure}") from None
