@@ -287,6 +287,17 @@ def test_bad_arguments_are_refused_in_one_line(words, said, capsys):
     assert len(lines) == 1 and re.match(f"theory.validate: .*{said}", lines[0])
 
 
+def test_a_run_that_fails_is_named_by_its_seed(monkeypatch, tmp_path, capsys):
+    """Not only the unit, which has many seeds."""
+
+    def failing(problem, **parameters):
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(bias, "bound", failing)
+    assert main([*LEVELS, "--out", str(tmp_path)]) == 3
+    assert "OverflowError: too large\n  in the run of seed 0 of the setting 'bias'" in capsys.readouterr().out
+
+
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["--quick", "--out", str(tmp_path / "file" / "results")]) == 2

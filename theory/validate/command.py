@@ -82,7 +82,7 @@ def _parser() -> Parser:
 
 
 def _parts(words: str) -> tuple[Part, ...]:
-    return tuple(_part(name) for name in words.split(","))
+    return tuple(_part(name) for name in dict.fromkeys(words.split(",")))
 
 
 def _part(name: str) -> Part:
@@ -179,6 +179,8 @@ def _computed(jobs: dict[Job, float], processes: int, out: pathlib.Path) -> tupl
     try:
         if left:
             runner.run(left, processes, note)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         cure = "Make room, or name another folder with --out; what was finished is kept"
         raise Refused(f"cannot write to {out}: {error.strerror or error}. {cure}") from None

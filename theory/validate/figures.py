@@ -38,9 +38,8 @@ def draw_levels(arrays: Arrays) -> Figure:
     parts = {"certificate of the run": arrays["certificate"].sum(axis=1) / closed, "regret": arrays["regret"] / closed}
     at = np.arange(len(settings), dtype=np.float64)
     for style, (label, values) in enumerate(parts.items()):
-        marks(
-            ax, np.array([_quantiles(values[mine]) for _, mine in settings]).T, at + (style - 0.5) * 0.36, style, label
-        )
+        spread = np.array([_quantiles(values[mine]) for _, mine in settings]).T
+        marks(ax, spread, at + (style - 0.5) * 0.36, style, label)
     ax.set_xlabel("part of the closed form (both in units of loss, summed over a run)")
     legend(drawn, 2, *ax.get_legend_handles_labels())
     return drawn

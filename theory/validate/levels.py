@@ -9,7 +9,7 @@ import numpy as np
 
 from theory.levels import BoundViolation, Levels
 from theory.ratios import HEADS, cells, row_of
-from theory.settings import SETTINGS, by_name
+from theory.settings import SETTINGS, Setting, by_name
 from theory.terms import Terms
 from theory.validate import figures
 from theory.validate.part import Arrays, Part, Picture, Summary, Table, Violation
@@ -61,7 +61,7 @@ def measure(config: Config, unit: str) -> Arrays:
     """The levels of n runs: sums over the points of all tasks, in units of loss."""
     name, seeds = _parsed(unit)
     setting = by_name(name)
-    found = [setting.run(seed) for seed in seeds]
+    found = [_run(setting, seed) for seed in seeds]
     return {
         "seed": np.array(seeds),
         "rounds": np.array([each.rounds for each in found]),
@@ -72,6 +72,14 @@ def measure(config: Config, unit: str) -> Arrays:
         "lower": np.array([math.nan if each.lower is None else each.lower for each in found]),
         "wrong": np.array([_wrong(each) for each in found]),
     }
+
+
+def _run(setting: Setting, seed: int) -> Levels:
+    try:
+        return setting.run(seed)
+    except Exception as error:
+        error.add_note(f"in the run of seed {seed} of the setting {setting.name!r}")
+        raise
 
 
 def _wrong(levels: Levels) -> str:

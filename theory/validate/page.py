@@ -16,6 +16,7 @@ from owo.report import STYLE
 from theory.validate import drawing
 from theory.validate.part import Picture, Table
 from theory.validate.section import Section, overview, told, verdict
+from theory.validate.store import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,8 +39,10 @@ def write(sections: Sequence[Section], quick: bool, command: str, folder: pathli
         "versions": versions(),
         "commit": commit(),
     }
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     said = json.dumps(config, indent=2)
+    settings = {section.part.name: plain(section.part.config(quick)) for section in sections}
+    whole = json.dumps(config | {"settings": settings}, indent=2)
+    (folder / "config.json").write_text(whole + "\n", encoding="utf-8")
     (folder / "report.html").write_text(page(sections, pictures, quick, said), encoding="utf-8")
 
 

@@ -33,8 +33,12 @@ SHOWN = (
 
 def fingerprint(part: str, config: Any, unit: str) -> str:
     """A digest of all that the result of a unit depends on: sources, versions, configuration and name."""
-    plain = re.sub(r" at 0x[0-9a-f]+", "", repr(config))  # functions have another address in every process
-    return hashlib.sha256("\n".join((sources(), part, plain, unit)).encode()).hexdigest()
+    return hashlib.sha256("\n".join((sources(), part, plain(config), unit)).encode()).hexdigest()
+
+
+def plain(config: Any) -> str:
+    """A configuration as text; without the addresses of functions, which are others in every process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(config))
 
 
 @cache
