@@ -8,7 +8,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from experiments import runner
+from experiments import report, runner
 from experiments.settings import SettingsError, from_file, overridden, parsed
 from experiments.studies import STUDIES
 
@@ -43,6 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(do=_run)
     everything = commands.add_parser("all", help="run all studies, then report")
     everything.set_defaults(do=_all)
+    told = commands.add_parser("report", help="a page, and Markdown, of all results that are stored")
+    told.add_argument("--out", type=pathlib.Path, default=pathlib.Path("results"), metavar="FOLDER")
+    told.add_argument("--docs", type=pathlib.Path, metavar="FOLDER", help="write results.md and its figures there, too")
+    told.set_defaults(do=_report)
     for each in (one, everything):
         each.add_argument("--seeds", type=_count, metavar="N", help="default: what each study says, at least 10")
         each.add_argument("--workers", type=_count, default=min(2, os.cpu_count() or 1), metavar="N")
@@ -79,7 +83,14 @@ def _all(asked: argparse.Namespace) -> int:
         for study in STUDIES.values()
         for variant, config in study.variants.items()
     ]
-    return _told(cases, runner.run(cases, asked.workers, runner.Progress()))
+    status = _told(cases, runner.run(cases, asked.workers, runner.Progress()))
+    return _report(asked) or status
+
+
+def _report(asked: argparse.Namespace) -> int:
+    for path in report.make(asked.out, getattr(asked, "docs", None)):
+        print(path)
+    return 0
 
 
 def _told(cases: Sequence[runner.Case], faults: Sequence[runner.Fault]) -> int:

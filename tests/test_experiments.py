@@ -336,3 +336,19 @@ def test_progress_tells_the_time_that_is_left():
     tell.step("bias/regression", 12.0)
     assert "4 seeds to run, 1 stored already" in stream.getvalue()
     assert "1/4 seeds, 0:30 gone, about 1:30 left: bias/regression 12.0 s" in stream.getvalue()
+
+
+# ------------------------------------------------------------------------------------------------------------- reports
+
+
+def test_the_report_holds_tables_figures_settings_and_commits(whole, tmp_path, capsys):
+    assert main(["report", "--out", str(whole), "--docs", str(tmp_path)]) == 0
+    page, text = (whole / "report.html").read_text(), (tmp_path / "results.md").read_text()
+    for said in (page, text):
+        assert "bias/regression" in said and "3 seeds" in said and "tasks = 12" in said and "oracle mean" in said
+        assert "Task weights are" in said  # the protocol
+    assert "data:image/svg+xml;base64," in page and "http://" not in page.replace("http://www.w3.org", "")
+    [picture] = (tmp_path / "figures" / "results").iterdir()
+    assert f"](figures/results/{picture.name})" in text
+    assert main(["report", "--out", str(tmp_path / "nothing")]) == 2
+    assert "run python -m experiments all first" in capsys.readouterr().err
