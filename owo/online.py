@@ -357,7 +357,9 @@ class OnlineWithinOnline:
     def _begin_metric(self, d: int) -> Array:
         """M before any data, as ``metric`` would give it."""
         _, metric, matrix = self.geometry.begun(d, self._start)
-        return np.array(metric.play if matrix is None else matrix.play)
+        if matrix is not None:
+            return np.array(matrix.play)
+        return metric.play.copy() if len(metric.play) else np.ones(1)
 
     def _nowhere(self, d: int) -> Array:
         """Weights before any data."""

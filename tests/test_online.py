@@ -212,6 +212,20 @@ def test_weights_of_many_new_tasks_are_those_of_one_after_another(law, metric):
             np.testing.assert_allclose(mean[row], np.mean(iterates, axis=0), rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.parametrize("geometry", [None, owo.geometry.Scalar(), owo.geometry.Diagonal(), owo.geometry.Full()])
+def test_a_learner_without_data_adapts_from_where_it_would_start(geometry):
+    fresh, opened = (
+        owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), geometry=geometry, bias=bias)
+        for bias in (None, [0.0, 0.0])
+    )
+    tasks = [([[1.0, 2.0], [3.0, -1.0]], [1.0, 5.0]), ([[1.0, 1.0]], [-2.0])]
+    for average in (False, True):
+        weights = fresh.adapt_each(tasks, average=average)
+        np.testing.assert_array_equal(weights, opened.adapt_each(tasks, average=average))
+        np.testing.assert_allclose(fresh.adapt(*tasks[0], average=average), weights[0], rtol=1e-13)
+    assert fresh.d is None
+
+
 def test_weights_of_many_new_tasks_need_whole_tasks_of_the_same_width():
     learner = owo.OnlineWithinOnline(owo.Absolute(), bias=[1.0])
     with pytest.raises(ValueError, match="task 1 goes on after its block; weights need all of a task at once"):
