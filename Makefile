@@ -7,7 +7,7 @@ PYTHON ?=
 ARGS ?=
 UV ?= $(shell command -v uv 2>/dev/null)
 BIN := .venv/bin
-PACKAGES := owo $(wildcard theory)
+PACKAGES := owo $(wildcard theory experiments)
 
 # The fewest packages that do the job, so that a first `make run` is quick. One make installs once: where the
 # development environment is there or asked for, `run` uses it too, also under `make -j`.

@@ -171,3 +171,11 @@ def refuse_labels(loss: Any, y: Floats, key_of: Callable[[int], Hashable] | None
             f"{type(loss).__name__} does not take the label {float(y[row])!r} at row {row}{task}: labels must be "
             f"{wanted}. Recode y"
         )
+
+
+def refuse_open(block: Block, why: str) -> None:
+    """Raise the ``ValueError`` that names the first task of the block that does not end in it."""
+    if np.count_nonzero(block.ends) < block.n_tasks:
+        ended = set(block.task[block.ends].tolist())
+        key = next(key for code, key in enumerate(block.keys) if code not in ended)
+        raise ValueError(f"task {key!r} goes on after its block; {why} all of a task at once: put its points together")

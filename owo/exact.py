@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from owo import kernels
-from owo.doors import as_geometry, as_law, as_loss, as_vector, positive, whole
+from owo.doors import as_geometry, as_law, as_loss, as_vector, positive, refuse_open, whole
 from owo.geometry import Fixed, Identity
 from owo.geometry.identity import Spent, norm
 from owo.geometry.pieces import learn_alone
@@ -32,7 +32,7 @@ from owo.geometry.stages import Stages
 from owo.laws import Account, CoinBetting, Frozen, GrowingFTRL, acts_across
 from owo.online import OnlineWithinOnline
 from owo.optimum import Optimum, task_optimum
-from owo.streams import Block, as_blocks
+from owo.streams import as_blocks
 
 Array = NDArray[np.float64]
 
@@ -178,7 +178,7 @@ class ExactMeta:
         """
         stride, found, path = whole(path_every, "path_every"), [], []
         for block in as_blocks(stream, self.tasks):
-            _refuse_open(block)
+            refuse_open(block, "an optimum needs")
             for task in block.tasks():
                 best = self._learn(task.X, task.y)
                 found.append((task.key, best.value, best.loss, best.gap))
@@ -261,15 +261,6 @@ class ExactMeta:
             spent, np.zeros((1, len(across.centre))), initial if metric is None else metric
         )
         return total + float(learning[0])
-
-
-def _refuse_open(block: Block) -> None:
-    if np.count_nonzero(block.ends) < block.n_tasks:
-        ended = set(block.task[block.ends].tolist())
-        key = next(key for code, key in enumerate(block.keys) if code not in ended)
-        raise ValueError(
-            f"task {key!r} goes on after its block; an optimum needs all of a task at once: put its points together"
-        )
 
 
 # ---------------------------------------------------------------------------------------------------- a new task

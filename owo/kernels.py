@@ -165,7 +165,7 @@ class Written(NamedTuple):
     stages: Any
     """and a row every ``pace`` tasks, and after the last"""
     slopes: Any
-    """and, where it asks for them, a row a point: ``s`` and ``c``"""
+    """and, where it asks for them, a row a point: ``s``, ``c`` and ``c s^2 / 2``"""
 
 
 def room(points: int, tasks: int, rows_of_path: int, d: int, width: int = 0, stage: int = 0) -> Written:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from owo import kernels
-from owo._record import as_state
-from owo.doors import as_any_loss, as_geometry, as_law, refuse_labels, whole
-from owo.geometry import Fixed, Identity
+from owo.doors import as_any_loss, as_geometry, as_law, refuse_labels, refuse_open, whole
+from owo.geometry import Identity
 from owo.geometry.maps import stream
+from owo.iterates import adapted, reach_of
 from owo.laws import CoinBetting, Frozen, acts_across, keeps_to_potential
 from owo.ledger import Ledger
 from owo.outputs import output_of
@@ -150,7 +150,7 @@ class OnlineWithinOnline:
     def _flat_bias(self) -> Array:
         if self.update == "task":
             return self._theta.copy()
-        return self.centre - self._reach(self.outer, self._meta) * self._total
+        return self.centre - reach_of(self.outer, self._meta) * self._total
 
     @property
     def metric(self) -> Array:
@@ -178,13 +178,8 @@ class OnlineWithinOnline:
                 pull = self._map.open[j].M @ pull
             elif len(self._metric.play):
                 pull = slots.metrics[j] * pull
-            w -= self._reach(self.inner, slots.states[j]) * pull
+            w -= reach_of(self.inner, slots.states[j]) * pull
         return self._output.shaped(w)
-
-    @staticmethod
-    def _reach(law: Any, row: Array) -> float:
-        state = as_state(law.start(), row)
-        return float(law.scale(state) * law.shrink(state))
 
     # ------------------------------------------------------------------------------------------------- streaming
 
@@ -310,26 +305,61 @@ class OnlineWithinOnline:
         ``learn_one`` would use next; with ``"point"``, ``learn_one`` would have moved the bias too.
         """
         rows, labels = table(X, y)
-        whole = Block(rows, labels, np.zeros(len(rows), np.int64), np.zeros(len(rows), bool), ("new",))
-        bias = self._nowhere(whole.d) if self.d is None else self.bias
-        start = self._begin_metric(whole.d) if self.d is None else self.metric
-        geometry, metric = (self.geometry, None) if isinstance(self.geometry, Identity) else (Fixed(), start)
-        alone = OnlineWithinOnline(
-            self.loss, self.inner, self.outer, "task", geometry=geometry, bias=bias, metric=metric
-        )
-        if not average:
-            alone._learn(whole)
-            return alone.weights("new")
-        mean = np.zeros_like(bias)
-        for row in range(whole.n):
-            mean += alone.weights("new")
-            alone._learn(whole.rows(row, row + 1))
-        return mean / whole.n
+        return np.array(self._adapted(Block(rows, labels, np.zeros(len(rows), np.int64), keys=("new",)), average)[0])
+
+    def adapt_each(self, stream: Block | Task | Iterable[Any], *, average: bool = False) -> Array:
+        """As ``adapt``, for every task of a stream on its own: weights (T, d), or (T, d, k), in order of beginning.
+
+        This is how to measure what was learned on many tasks that nobody learns from, in one compiled pass.
+
+        Raises
+        ------
+        ValueError, TypeError, FloatingPointError
+            As ``run``; or a task goes on after its block.
+
+        Examples
+        --------
+        >>> import owo
+        >>> learner = owo.OnlineWithinOnline(owo.Absolute(), owo.DualAveraging(0.5), owo.Frozen(), bias=[2.0])
+        >>> learner.adapt_each([([[1.0], [1.0]], [3.0, 3.0]), ([[1.0]], [0.0])]).tolist()
+        [[3.0], [1.5]]
+        """
+        found = []
+        for block in as_blocks(stream):
+            refuse_open(block, "weights need")
+            found.append(self._adapted(block, average))
+        if not found:
+            raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
+        return np.concatenate(found)
+
+    def _adapted(self, block: Block, average: bool) -> Array:
+        """Weights of each of the block's tasks around the bias."""
+        refuse_labels(self.loss, block.y, lambda row: block.keys[block.task[row]])
+        bias = self._nowhere(block.d) if self.d is None else self.bias
+        self._same_width(block.d, len(bias))
+        if self._output.shape:
+            return np.array([self._adapted_scores(task, bias, average) for task in block.tasks()])
+        metric = self._begin_metric(block.d) if self.d is None else self.metric
+        return adapted(self.loss, self.inner, block, bias, metric, average)
+
+    def _adapted_scores(self, task: Task, bias: Array, average: bool) -> Array:
+        """As ``_adapted``, for one task of k scores."""
+        alone = OnlineWithinOnline(self.loss, self.inner, self.outer, "task", bias=bias)
+        rows, stay = Block(task.X, task.y, np.zeros(task.n, np.int64), np.zeros(task.n, bool), ("new",)), []
+        for row in range(task.n if average else 0):
+            stay.append(alone.weights("new"))
+            alone._learn(rows.rows(row, row + 1))
+        if average:
+            return np.asarray(np.mean(stay, axis=0))
+        alone._learn(rows)
+        return alone.weights("new")
 
     def _begin_metric(self, d: int) -> Array:
         """M before any data, as ``metric`` would give it."""
         _, metric, matrix = self.geometry.begun(d, self._start)
-        return np.array(metric.play if matrix is None else matrix.play)
+        if matrix is not None:
+            return np.array(matrix.play)
+        return metric.play.copy() if len(metric.play) else np.ones(1)
 
     def _nowhere(self, d: int) -> Array:
         """Weights before any data."""

@@ -181,6 +181,63 @@ def test_adapt_and_predict_leave_no_trace():
     )
 
 
+LAWS = (owo.GrowingFTRL(2.0), owo.DualAveraging(0.3), owo.InverseSqrt(0.5), owo.AdaptiveNorm(1.0), owo.CoinBetting(),
+        owo.Implicit(0.4), owo.Ball(owo.DualAveraging(0.5), 0.3), owo.Frozen())  # fmt: skip
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
+@pytest.mark.parametrize("metric", ["none", "diagonal", "matrix"])
+def test_weights_of_many_new_tasks_are_those_of_one_after_another(law, metric):
+    """The mean by one formula from slopes and scales; here from the iterates themselves, point by point."""
+    rng = np.random.default_rng(7)
+    A = rng.normal(size=(4, 4))
+    given = {"none": None, "diagonal": rng.uniform(0.2, 2.0, 4), "matrix": A @ A.T}[metric]
+    geometry = None if metric == "none" else owo.geometry.Fixed()
+    bias = rng.normal(size=4)
+    learner = owo.OnlineWithinOnline(owo.Huber(0.8), law, owo.CoinBetting(), geometry=geometry, bias=bias, metric=given)
+    block = stream(rng, owo.Huber(0.8), [1, 9, 4, 12, 2], 4, 1.0, "random")
+    mixed = rng.permutation(block.n)
+    mixed = owo.Block(block.X[mixed], block.y[mixed], block.task[mixed], keys=block.keys)
+    for tasks in (block, mixed):
+        last, mean = learner.adapt_each(tasks), learner.adapt_each(tasks, average=True)
+        for row, task in enumerate(tasks.tasks()):
+            alone = owo.OnlineWithinOnline(
+                owo.Huber(0.8), law, owo.Frozen(), "task", geometry=geometry, bias=bias, metric=given
+            )
+            iterates = []
+            for x, label in zip(task.X, task.y, strict=True):
+                iterates.append(alone.weights("t"))
+                alone.learn_one(x, label, "t")
+            np.testing.assert_allclose(last[row], alone.weights("t"), rtol=1e-11, atol=1e-13)  # sums in another order
+            np.testing.assert_allclose(mean[row], np.mean(iterates, axis=0), rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("geometry", [None, owo.geometry.Scalar(), owo.geometry.Diagonal(), owo.geometry.Full()])
+def test_a_learner_without_data_adapts_from_where_it_would_start(geometry):
+    fresh, opened = (
+        owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), geometry=geometry, bias=bias)
+        for bias in (None, [0.0, 0.0])
+    )
+    tasks = [([[1.0, 2.0], [3.0, -1.0]], [1.0, 5.0]), ([[1.0, 1.0]], [-2.0])]
+    for average in (False, True):
+        weights = fresh.adapt_each(tasks, average=average)
+        np.testing.assert_array_equal(weights, opened.adapt_each(tasks, average=average))
+        np.testing.assert_allclose(fresh.adapt(*tasks[0], average=average), weights[0], rtol=1e-13)
+    assert fresh.d is None
+
+
+def test_weights_of_many_new_tasks_need_whole_tasks_of_the_same_width():
+    learner = owo.OnlineWithinOnline(owo.Absolute(), bias=[1.0])
+    with pytest.raises(ValueError, match="task 1 goes on after its block; weights need all of a task at once"):
+        learner.adapt_each(owo.Block([[1.0], [1.0]], [0.0, 1.0], [0, 1], [True, False]))
+    with pytest.raises(ValueError, match="points have 2 features; this learner has 1"):
+        learner.adapt_each([([[1.0, 2.0]], [0.0])])
+    with pytest.raises(ValueError, match="the stream is empty"):
+        learner.adapt_each([])
+    with pytest.raises(FloatingPointError, match="a loss or a gradient overflowed at row 0"):
+        owo.OnlineWithinOnline(owo.Squared(), owo.DualAveraging(1e200)).adapt([[1e100], [1e100]], [1.0, 1.0])
+
+
 def test_a_copied_learner_goes_on_by_itself():
     rng = np.random.default_rng(6)
     block = stream(rng, owo.Absolute(), [10] * 4, 4, 1.0, "random")

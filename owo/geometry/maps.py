@@ -21,8 +21,8 @@ from owo.kernels import PULL, SCALE, SLACK, cut
 
 Array = NDArray[np.float64]
 
-SLOPE, STEP, HALF = range(3)
-"""Columns of what comes back of a point: s, c s and c s^2 / 2."""
+SLOPE, REACH, HALF = range(3)
+"""Columns of what comes back of a point: s, c and c s^2 / 2."""
 
 
 @geometry
@@ -83,7 +83,7 @@ class Map:
             g = slopes[:, SLOPE, None] * X
             sums = np.cumsum(g, axis=0)
             before = task.q + sums - g
-            H = X.T @ (slopes[:, STEP, None] * before)
+            H = X.T @ ((slopes[:, REACH] * slopes[:, SLOPE])[:, None] * before)
             B = X.T @ (slopes[:, HALF, None] * X)
         self.open[slot] = OpenTask(task.M, task.q + sums[-1], task.H - 0.5 * (H + H.T), task.B + B)
 

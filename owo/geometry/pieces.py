@@ -104,7 +104,7 @@ def dots_given(x, z, a, b):
 @part
 def note_given(s, scale, half, row):
     """Hand back what came of a point."""
-    row[0], row[1], row[2] = s, scale * s, half
+    row[0], row[1], row[2] = s, scale, half
 
 
 @part

@@ -1,0 +1,5 @@
+"""The studies, each a file; ``STUDIES`` lists them in the order of ``experiments all``."""
+
+from experiments.studies import ablations, bias, drift
+
+STUDIES = {each.name: each for each in (bias.STUDY, drift.STUDY, ablations.STUDY)}

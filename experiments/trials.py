@@ -1,0 +1,180 @@
+"""One seed of a comparison: tasks to learn from, tasks to choose numbers on, tasks to be measured on.
+
+Every method sees the same tasks in the same order, so differences between methods are paired. Its numbers are those
+of least error on the validation tasks; test tasks choose nothing. Where tasks are measured, part of their points is
+learned from and the rest is predicted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import owo
+from experiments.methods import Known, Method, Numbers
+from owo.hindsight import Comparator
+
+Array = NDArray[np.float64]
+
+
+class Halves(NamedTuple):
+    """New tasks: points that are learned from, and points that are predicted, of the same tasks in the same order."""
+
+    learned: owo.Block
+    predicted: owo.Block
+
+
+class Trial(NamedTuple):
+    """What one seed drew."""
+
+    loss: Any
+    training: owo.Block
+    validation: Halves
+    test: Halves
+    known: Known
+    comparator: Comparator | None = None
+    """what the runs' regret is against; their certificates are checked against it, too"""
+
+    @property
+    def classifies(self) -> bool:
+        """Whether errors are counted: labels are -1 and +1."""
+        return not self.loss.accepts(0.5)
+
+
+def contest(trial: Trial, methods: Sequence[Method], checkpoints: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Run every method; arrays of M methods and C checkpoints.
+
+    Parameters
+    ----------
+    trial : the tasks
+    methods : who takes part
+    checkpoints : after how many training tasks the test tasks are measured; the last is all of them
+
+    Returns
+    -------
+    dict
+        ``method`` (M,), ``seen`` (C,); ``error`` (M, C), of test tasks: mean absolute error in units of y, or the share
+        of wrong signs; ``online`` (M, C), mean loss a point of the training tasks so far, as it was suffered;
+        ``regret`` and ``certificate`` (M,) a point, NaN without a comparator; ``strength`` and ``step`` (M,), the
+        numbers chosen.
+
+    Raises
+    ------
+    owo.CertificateViolation
+        A run's regret exceeded its certificate.
+    """
+    rows = [_followed(method, trial, checkpoints) for method in methods]
+    found = {name: np.array([getattr(row, name) for row in rows]) for name in _Row._fields}
+    return {"method": np.array([each.name for each in methods]), "seen": np.array(checkpoints), **found}
+
+
+class _Row(NamedTuple):
+    error: Array
+    online: Array
+    regret: float
+    certificate: float
+    strength: float
+    step: float
+
+
+def _followed(method: Method, trial: Trial, checkpoints: Sequence[int]) -> _Row:
+    """Train with the chosen numbers, stopping to measure."""
+    numbers = chosen(method, trial)
+    learner = method.learner(trial.loss, numbers, trial.known)
+    block, errors, online = trial.training, [], []
+    rows = np.concatenate(([0], np.flatnonzero(block.ends)[np.asarray(checkpoints) - 1] + 1))
+    for start, stop in itertools.pairwise(rows.tolist()):
+        ledger = learner.run(block.rows(start, stop))
+        errors.append(error(learner, method, trial.test, trial))
+        online.append(math.nan if ledger is None else float(np.sum(ledger.losses) / np.sum(ledger.rounds)))
+    regret = certificate = math.nan
+    if trial.comparator is not None and ledger is not None:
+        ledger.check(trial.comparator)
+        regret = float(ledger.regret(trial.comparator)[-1]) / block.n
+        certificate = float(ledger.certificate(trial.comparator).total[-1]) / block.n
+    return _Row(np.array(errors), np.array(online), regret, certificate, *numbers)
+
+
+def chosen(method: Method, trial: Trial) -> Numbers:
+    """The numbers of least error on the validation tasks, after all training tasks."""
+    if len(method.grid) == 1:
+        return method.grid[0]
+    found = []
+    for numbers in method.grid:
+        learner = method.learner(trial.loss, numbers, trial.known)
+        try:
+            learner.run(trial.training)
+            found.append(error(learner, method, trial.validation, trial))
+        except FloatingPointError:  # a step far too large; nobody would choose it
+            found.append(math.inf)
+    return method.grid[int(np.argmin(found))]
+
+
+def error(learner: Any, method: Method, tasks: Halves, trial: Trial) -> float:
+    """Mean over points that are predicted: ``|prediction - y|``, or wrong signs, where 0 counts half."""
+    weights = learner.adapt_each(tasks.learned, average=method.average)
+    predicted, y = (
+        np.einsum("nd,nd->n", np.asarray(tasks.predicted.X), weights[tasks.predicted.task]),
+        tasks.predicted.y,
+    )
+    if trial.classifies:
+        return float(np.mean(np.where(predicted * y == 0.0, 0.5, predicted * y < 0.0)))
+    return float(np.mean(np.abs(predicted - y)))
+
+
+def halved(block: owo.Block, learned: int | None = None) -> Halves:
+    """Of every task the first ``learned`` points (default: half, at least one) to learn from, the others to predict.
+
+    >>> halved(owo.Block([[1.0]] * 5, [0.0] * 5, [0, 0, 0, 1, 1]))
+    Halves(learned=Block(2 points of 2 tasks, d = 1), predicted=Block(3 points of 2 tasks, d = 1))
+    """
+    place = np.arange(block.n) - np.repeat(block.offsets[:-1], np.diff(block.offsets))
+    limit = (
+        np.repeat(np.maximum(np.diff(block.offsets) // 2, 1), np.diff(block.offsets)) if learned is None else learned
+    )
+    first = place < limit
+    return Halves(*(owo.Block(np.asarray(block.X)[rows], block.y[rows], block.task[rows]) for rows in (first, ~first)))
+
+
+def spaced(tasks: int, count: int = 12) -> tuple[int, ...]:
+    """About ``count`` checkpoints, evenly spaced on a logarithmic axis from 1 to ``tasks``.
+
+    >>> spaced(1000, 4)
+    (1, 10, 100, 1000)
+    """
+    return tuple(sorted({round(value) for value in np.geomspace(1, tasks, count)}))
+
+
+def from_tasks(tasks: Any, loss: Any, validation: int, test: int) -> Trial:
+    """A trial from a user's tasks, pairs ``(X, y)``: the last ones are for test, those before them for validation.
+
+    Raises
+    ------
+    ValueError
+        Too few tasks, or one of a single point among those that are halved.
+    """
+    block = owo.streams.from_arrays(*_joined(tasks))
+    left = block.n_tasks - validation - test
+    if left < 1:
+        raise ValueError(
+            f"the stream has {block.n_tasks} tasks; needed more than {validation} for validation and {test} for test"
+        )
+    ends = block.offsets[[left, left + validation]].tolist()
+    training = block.rows(0, ends[0])
+    known = Known(owo.hindsight.best_bias(loss, training, 1.0).bias)
+    parts = [halved(block.rows(*part)) for part in ((ends[0], ends[1]), (ends[1], block.n))]
+    return Trial(loss, training, parts[0], parts[1], known, owo.hindsight.best_bias(loss, training, 1.0))
+
+
+def _joined(tasks: Any) -> tuple[Array, Array, NDArray[np.int64]]:
+    pairs = [(np.atleast_2d(np.asarray(X, dtype=np.float64)), np.asarray(y, dtype=np.float64)) for X, y in tasks]
+    lengths = [len(y) for _, y in pairs]
+    return (
+        np.concatenate([X for X, _ in pairs]), np.concatenate([y for _, y in pairs]),
+        np.repeat(np.arange(len(pairs)), lengths),
+    )  # fmt: skip

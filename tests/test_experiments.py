@@ -1,0 +1,354 @@
+"""Studies are rerun from one command: stored seed by seed, the same numbers however they came about, faults told."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import owo
+from experiments import own, runner, settings, store, tables, trials
+from experiments.__main__ import main
+from experiments.settings import SettingsError
+from experiments.store import Folder
+from experiments.studies import STUDIES, bias
+
+ROOT = pathlib.Path(__file__).parent.parent
+SMALL = ["tasks=12", "validation=4", "test=4", "predicted=5", "d=3", "strengths=[0.1, 1]", "steps=[0.1]"]
+SET = [word for each in SMALL for word in ("--set", each)]
+
+
+def command(out, *words, seeds=2, workers=1):
+    return ["run", "bias/regression", *SET, "--seeds", str(seeds), "--workers", str(workers), "--out", str(out), *words]
+
+
+def arrays(out):
+    [folder] = (out / "bias").iterdir()
+    found = {}
+    for path in sorted(folder.glob("seed-*.npz")):
+        with np.load(path, allow_pickle=False) as held:
+            found[path.name] = {name: held[name] for name in held.files if name != store.META}
+    return found
+
+
+def same(first, second):
+    assert first.keys() == second.keys()
+    for name, held in first.items():
+        assert held.keys() == second[name].keys()
+        for key, values in held.items():
+            np.testing.assert_array_equal(values, second[name][key])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    assert main(command(out, seeds=3)) == 0
+    return out
+
+
+# ----------------------------------------------------------------------------------------------- the same numbers
+
+
+def test_one_worker_or_two_give_the_same_arrays(whole, tmp_path):
+    assert main(command(tmp_path, seeds=3, workers=2)) == 0
+    assert len(arrays(whole)) == 3
+    same(arrays(whole), arrays(tmp_path))
+
+
+def test_a_run_that_was_killed_goes_on_and_gives_the_same_arrays(whole, tmp_path):
+    words = [sys.executable, "-m", "experiments", *command(tmp_path, seeds=3, workers=1)]
+    killed = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(1200):
+        if list(tmp_path.glob("bias/*/seed-*.npz")) or killed.poll() is not None:
+            break
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    stored = {path: path.stat().st_mtime_ns for path in tmp_path.glob("bias/*/seed-*.npz")}
+    assert stored
+    assert main(command(tmp_path, seeds=3)) == 0
+    assert all(path.stat().st_mtime_ns == when for path, when in stored.items())  # not run again
+    same(arrays(whole), arrays(tmp_path))
+
+
+def test_what_is_stored_is_not_run_again_and_what_is_damaged_is(whole, tmp_path, capsys):
+    assert main(command(tmp_path)) == 0
+    [folder] = (tmp_path / "bias").iterdir()
+    first, second = folder / "seed-0000.npz", folder / "seed-0001.npz"
+    kept = first.stat().st_mtime_ns
+    second.write_bytes(second.read_bytes()[:-100])
+    capsys.readouterr()
+    assert main(command(tmp_path, seeds=3)) == 0
+    assert "2 seeds to run, 1 stored already" in capsys.readouterr().err
+    assert first.stat().st_mtime_ns == kept
+    same(arrays(whole), arrays(tmp_path))
+
+
+def test_results_of_other_sources_are_made_again(tmp_path, monkeypatch):
+    folder = Folder(tmp_path)
+    folder.save(0, {"a": np.arange(3.0)}, 1.0)
+    assert folder.missing(2) == [1]
+    monkeypatch.setattr(store, "sources", lambda: "other")
+    assert folder.missing(2) == [0, 1]
+
+
+def test_a_result_says_how_it_came_about(whole):
+    [folder] = (whole / "bias").iterdir()
+    about = json.loads((folder / "config.json").read_text())
+    assert (about["study"], about["variant"], about["config"]["tasks"]) == ("bias", "regression", 12)
+    held, meta = Folder(folder).load(0)
+    assert meta["versions"]["numpy"] == np.__version__ and meta["seconds"] > 0.0 and meta["commit"]
+    assert store.META not in held and held["error"].shape == (8, len(trials.spaced(12)))
+    for name in ("tables.md", "tables.html", "learning_curves.png", "learning_curves.svg"):
+        assert (folder / name).stat().st_size > 200
+
+
+# ---------------------------------------------------------------------------------------------------- what is measured
+
+
+def test_the_contest_measures_new_tasks_and_what_was_suffered():
+    config = bias.Config(tasks=40, validation=4, test=6, predicted=7, d=3, strengths=(1.0,), steps=(0.1,))
+    trial = bias.draw(config, 3, own.NOTHING)
+    [method] = [each for each in bias.methods(config, own.NOTHING) if each.name == "OWO per task"]
+    found = trials.contest(trial, [method], (10, 40))
+    learner = owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), owo.DualAveraging(0.1), "task")
+    ledger = learner.run(trial.training)
+    assert found["online"][0, 1] == pytest.approx(ledger.average_loss()[-1], rel=1e-12)
+    errors = []
+    for task, new in zip(trial.test.learned.tasks(), trial.test.predicted.tasks(), strict=True):
+        errors.append(np.abs(new.X @ learner.adapt(task.X, task.y, average=True) - new.y).mean())
+    assert found["error"][0, 1] == pytest.approx(np.mean(errors), rel=1e-12)
+    assert found["regret"][0] <= found["certificate"][0]
+
+
+def test_numbers_are_chosen_on_validation_tasks_alone():
+    config = bias.Config(tasks=30, validation=6, test=6, predicted=7, d=3, strengths=(1.0,), steps=(1e-6, 0.1))
+    trial = bias.draw(config, 0, own.NOTHING)
+    method = bias.methods(config, own.NOTHING)[2]
+    numbers = trials.chosen(method, trial)
+    other = trial._replace(test=trial.validation)
+    assert trials.chosen(method, other) == numbers
+    spoiled = trial.validation.predicted
+    wrong = owo.Block(spoiled.X, -100.0 * spoiled.y, spoiled.task)
+    assert trials.chosen(method, trial._replace(validation=trial.validation._replace(predicted=wrong))) != numbers
+
+
+def test_the_bias_is_worth_its_name():
+    """200 tasks: the learned bias is much nearer to the oracle than to learning every task on its own."""
+    config = bias.Config(tasks=200, strengths=(0.1, 1.0), steps=(0.1, 1.0))
+    found = bias.run(config, 0, own.NOTHING)
+    error = dict(zip(found["method"].tolist(), found["error"][:, -1], strict=True))
+    assert error["oracle mean"] < error["OWO per task"] < 1.2 * error["oracle mean"] < 0.6 * error["independent"]
+
+
+def test_points_as_published_come_from_the_same_task():
+    block = bias.draw(bias.Config(tasks=5, validation=2, test=2, d=2), 0, own.NOTHING).training
+    again = bias.with_replacement(block, np.random.default_rng(0))
+    for before, after in zip(block.tasks(), again.tasks(), strict=True):
+        assert {*map(tuple, after.X)} < {*map(tuple, before.X)} and len(after.y) == len(before.y)
+
+
+def test_the_law_as_published_takes_steps_of_one_over_lambda_k():
+    learner = owo.OnlineWithinOnline(owo.Absolute(), bias.StronglyConvex(0.5), owo.Frozen(), "task", bias=[0.0])
+    weights = [learner.adapt([[1.0]] * k, [9.0] * k)[0] for k in (1, 2, 3)]
+    assert weights == [2.0, 2.0, 2.0]  # the sum of k gradients -1, times 1 / (0.5 k)
+
+
+def test_intervals_are_students():
+    values = np.random.default_rng(0).normal(size=(8, 3))
+    mean, half = tables.interval(values)
+    np.testing.assert_allclose(mean, values.mean(axis=0))
+    np.testing.assert_allclose(half, 2.3646242510 * values.std(axis=0, ddof=1) / np.sqrt(8))  # t, 7 degrees of freedom
+
+
+# ------------------------------------------------------------------------------------------------ settings, own files
+
+
+@dataclass(frozen=True)
+class Config:
+    tasks: int = 10
+    noise: float = 1.0
+    steps: tuple[float, ...] = (0.1,)
+    unit: bool = True
+
+
+def test_settings_keep_their_types():
+    found = settings.overridden(Config(), settings.parsed(["noise=2", "steps=[1, 2]", "unit=false"]))
+    assert found == Config(10, 2.0, (1.0, 2.0), False) and isinstance(found.noise, float)
+    assert settings.overridden(Config(), {"steps": 3}).steps == (3.0,)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["taks=3"], "there is no setting 'taks'; did you mean 'tasks'"),
+        (["tasks=2.5"], "tasks is 2.5; needed a whole number"),
+        (["tasks=many"], "tasks is 'many'; needed a whole number"),
+        (["unit=1"], "unit is 1; needed true or false"),
+        (["steps=['a']"], "steps is 'a'; needed a number"),
+        (["tasks"], "--set 'tasks' is no setting; write --set key=value"),
+    ],
+)
+def test_settings_that_there_are_not_or_of_another_type_are_refused(words, message):
+    with pytest.raises(SettingsError) as caught:
+        settings.overridden(Config(), settings.parsed(words))
+    assert message in str(caught.value)
+
+
+def test_a_file_of_settings_is_overridden_by_the_command_line(tmp_path, capsys):
+    file = tmp_path / "mine.toml"
+    file.write_text("tasks = 14\nd = 2\n")
+    words = [*command(tmp_path / "out", seeds=1), "--config", str(file), "--set", "d=3"]
+    assert main(words) == 0
+    [folder] = (tmp_path / "out" / "bias").iterdir()
+    config = json.loads((folder / "config.json").read_text())["config"]
+    assert (config["tasks"], config["d"]) == (12, 3)
+    file.write_text("tasks = \n")
+    assert main(words) == 2 and "is not TOML" in capsys.readouterr().err
+
+
+MINE = """
+from typing import NamedTuple
+import numpy as np
+import owo
+from experiments import Method
+
+@owo.law
+class Halving(NamedTuple):
+    step: float = 1.0
+    def start(self): return (1.0,)
+    def scale(self, state): return self.step / state[0]
+    def observe(self, state, along, norm2): return (state[0] + 1.0,)
+
+methods = [Method("mine", lambda loss, at, known: owo.OnlineWithinOnline(loss, Halving(), owo.CoinBetting()))]
+loss = owo.Huber(0.5)
+
+def stream(rng):
+    for _ in range(20):
+        X = rng.normal(size=(6, 2))
+        yield X, X @ (3.0 + rng.normal(size=2))
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_users_law_loss_and_stream_take_part_in_a_study(tmp_path, workers, capsys):
+    (tmp_path / "mine.py").write_text(MINE)
+    assert main(command(tmp_path / "out", "--with", str(tmp_path / "mine.py"), workers=workers)) == 0
+    assert "| mine |" in capsys.readouterr().out
+    [held, _] = arrays(tmp_path / "out").values()
+    assert held["method"][-1] == "mine" and np.isfinite(held["error"][-1]).all() and held["seen"][-1] == 12
+    assert held["regret"][-1] <= held["certificate"][-1]
+
+
+def test_a_users_file_without_anything_to_use_is_refused(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    for text, message in (
+        ("x = 1", "it defines none of methods, loss, stream"),
+        ("methods = [1]", "needed a list of experiments.Method"),
+        ("stream = 3", "needed a function of a random generator"),
+        ("1 / 0", "ZeroDivisionError"),
+    ):
+        file.write_text(text)
+        assert main(command(tmp_path / "out", "--with", str(file))) == 2 and message in capsys.readouterr().err
+    assert main(command(tmp_path / "out", "--with", "nowhere.py")) == 2
+    assert not (tmp_path / "out").exists()
+
+
+# -------------------------------------------------------------------------------------------------------------- faults
+
+
+def test_a_study_that_fails_is_told_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+    def absent(*_):
+        raise FileNotFoundError("data set lenk needs the file lenk.npz, not found because OWO_DATA is not set")
+
+    def broken(*_):
+        raise ValueError("lenk.npz has 12 columns, needed 14")
+
+    good = STUDIES["bias"]
+    config = settings.overridden(good.variants["regression"], settings.parsed(SMALL))
+    few = good._replace(variants={"regression": config}, seeds=1)
+    studies = {
+        "bias": few,
+        "absent": few._replace(name="absent", run=absent),
+        "broken": few._replace(name="broken", run=broken),
+    }
+    for module in ("experiments.runner", "experiments.__main__"):
+        monkeypatch.setattr(f"{module}.STUDIES", studies)
+    assert main(["all", "--workers", "1", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert "absent/regression: skipped: data set lenk needs the file lenk.npz" in said.err
+    assert "broken/regression: FAILED: ValueError in seed 0: lenk.npz has 12 columns" in said.err
+    assert "**Learning a bias, regression**" in said.out
+    del studies["broken"]
+    assert main(["all", "--workers", "1", "--out", str(tmp_path)]) == 0  # absent data are no failure
+
+
+def test_a_full_disk_is_told_and_harms_nothing_that_is_stored(tmp_path, monkeypatch, capsys):
+    assert main(command(tmp_path, seeds=1)) == 0
+    before = arrays(tmp_path)
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.os, "fsync", full)
+        assert main(command(tmp_path, seeds=2)) == 1
+    assert "could not be stored in" in (said := capsys.readouterr().err) and "No space left on device" in said
+    [folder] = (tmp_path / "bias").iterdir()
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    same(before, arrays(tmp_path))
+    assert main(command(tmp_path, seeds=2)) == 0
+
+
+def test_unknown_names_are_refused_with_the_nearest(capsys):
+    assert main(["run", "biass"]) == 2
+    assert "there is no study 'biass'; did you mean 'bias'?" in capsys.readouterr().err
+    assert main(["run", "bias/regresion"]) == 2
+    assert "did you mean 'bias/regression'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["run", "bias", "--seeds", "0"])
+
+
+def test_the_list_names_every_study_and_its_settings(capsys):
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    for study in STUDIES.values():
+        assert f"{study.name}: {study.about}" in said
+        assert all(f"{study.name}/{variant}: Config(" in said for variant in study.variants)
+
+
+def test_progress_tells_the_time_that_is_left():
+    import io
+
+    clock = iter([0.0, 0.0, 30.0, 30.0, 30.0, 61.0, 61.0, 61.0])
+    stream = io.StringIO()
+    tell = runner.Progress(stream, lambda: next(clock))
+    tell.begin(4, 1, 2)
+    tell.step("bias/regression", 12.0)
+    assert "4 seeds to run, 1 stored already" in stream.getvalue()
+    assert "1/4 seeds, 0:30 gone, about 1:30 left: bias/regression 12.0 s" in stream.getvalue()
+
+
+# ------------------------------------------------------------------------------------------------------------- reports
+
+
+def test_the_report_holds_tables_figures_settings_and_commits(whole, tmp_path, capsys):
+    assert main(["report", "--out", str(whole), "--docs", str(tmp_path)]) == 0
+    page, text = (whole / "report.html").read_text(), (tmp_path / "results.md").read_text()
+    for said in (page, text):
+        assert "bias/regression" in said and "3 seeds" in said and "tasks = 12" in said and "oracle mean" in said
+        assert "Task weights are" in said  # the protocol
+    assert "data:image/svg+xml;base64," in page and "http://" not in page.replace("http://www.w3.org", "")
+    [picture] = (tmp_path / "figures" / "results").iterdir()
+    assert f"](figures/results/{picture.name})" in text
+    assert main(["report", "--out", str(tmp_path / "nothing")]) == 2
+    assert "run python -m experiments all first" in capsys.readouterr().err
