@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import NamedTuple
 
-from theory.validate import attacks, levels
+from theory.validate import attacks, growth, levels, transferring
 from theory.validate.part import Arrays, Part
 from theory.validate.store import Store, fingerprint
 
-PARTS: dict[str, Part] = {part.name: part for part in (levels.PART, attacks.PART)}
+PARTS: dict[str, Part] = {
+    part.name: part for part in (levels.PART, attacks.PART, growth.PART, transferring.PHASE, transferring.TRANSFER)
+}
 """By the name that a user types."""
 
 
