@@ -90,7 +90,7 @@ def _row(found: Arrays, c: int) -> tuple[str, ...]:
     beyond, ratio = bool(found["beyond"][c]), float((found["regrets"][c].mean(axis=1) / found["bounds"][c]).max())
     learner = f"{found['learner'][c]}{', beyond it given' if beyond else ''}"
     return (
-        str(found["stream"][c]), learner, str(found["vary"][c]), f"{slope:.3f}", f"± {half:.3f}", f"{theory:.3f}",
+        str(found["stream"][c]), learner, str(found["vary"][c]), f"{slope:z.3f}", f"± {half:.3f}", f"{theory:z.3f}",
         f"{ratio:.3f}", "-" if beyond else str(int(found["violations"][c])),
     )  # fmt: skip
 
@@ -109,8 +109,8 @@ PART = Part(
     variance; in the bounds the dimension does not matter. On the far target every task can be learned without loss; on
     random signs nothing can be learned, so nobody has less regret. Slopes are fitted to logarithms, for each seed; the
     interval is Student's over seeds. Beside it stands the slope of the bound, fitted over the same grid, and the
-    largest part of the bound that mean regret came to. The rate at which a feature map is found shows beyond the regret
-    of one that was given, where no single regret has a bound to exceed.""",
+    largest part of the bound that mean regret came to. The rate at which a feature map is found shows beyond the
+    regret of one that was given, where no single regret has a bound to exceed.""",
     lambda quick: Config.quick() if quick else Config(),
     units,
     measure,
@@ -120,27 +120,27 @@ PART = Part(
         Picture(
             "rates",
             "Rates of learning the bias",
-            """Average regret on the far target against the number of tasks, of their points, the variance of the tasks and
-            the dimension, with 95 % intervals over seeds, most of them smaller than the marks; thin, in the same dashes,
-            the bounds. Updates after every point use each of the n T points, updates after every task each of the T
-            tasks: more points are no help to these. A step of the first kind meets its bound. Learning on its own is
-            no faster for more tasks.""",
+            """Average regret on the far target against the number of tasks, of their points, the variance of the tasks
+            and the dimension, with 95 % intervals over seeds, most of them smaller than the marks; thin, in the same
+            dashes, the bounds. Updates after every point use each of the n T points, updates after every task each of
+            the T tasks: more points are no help to these. A step of the first kind meets its bound. Learning on its
+            own is no faster for more tasks.""",
             rate_figures.draw_bias,
         ),
         Picture(
             "rates_map",
             "Rates of learning a feature map",
-            """The same for a map that is learned and for one that was given; against the number of tasks, regret of the
-            first beyond that of the second, and the term of the bound that only the first has. Towards many points the
-            learned map does better than its bound says, because gradients of a task that was learned cancel.""",
+            """The same for a map that is learned and for one that was given; against the number of tasks, regret of
+            the first beyond that of the second, and the term of the bound that only the first has. Towards many points
+            the learned map does better than its bound says, because gradients of a task that was learned cancel.""",
             rate_figures.draw_map,
         ),
         Picture(
             "rates_signs",
             "Rates that nobody can beat",
-            """Random signs, one for each task or one for each point, on which every learner has the same expected regret;
-            against this, steps that know the length of the bias meet their bounds up to a few percent. Intervals are over
-            seeds.""",
+            """Random signs, one for each task or one for each point, on which every learner has the same expected
+            regret; against this, steps that know the length of the bias meet their bounds up to a few percent.
+            Intervals are over seeds.""",
             rate_figures.draw_signs,
         ),
     ),

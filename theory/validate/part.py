@@ -33,13 +33,14 @@ class Table(NamedTuple):
 
     @property
     def words(self) -> tuple[bool, ...]:
-        """Of each column whether it has words, which stand to the left, or numbers, which stand to the right.
+        """Of each column whether it stands to the left: the first, and those of words; numbers stand to the right.
 
         >>> Table(("setting", "ratio", "blame"), (("bias", "1.5", "within"), ("joint", "-", "none"))).words
         (True, False, True)
         """
-        columns = zip(*self.rows, strict=True)
-        return tuple(not any(cell[:1].isdigit() or cell[:1] in "-+\N{PLUS-MINUS SIGN}" for cell in c) for c in columns)
+        columns = list(zip(*self.rows, strict=True))
+        numbers = [any(cell[:1].isdigit() or cell[:1] in "-\N{PLUS-MINUS SIGN}" for cell in c) for c in columns]
+        return (True, *(not each for each in numbers[1:]))
 
 
 class Summary(NamedTuple):

@@ -101,7 +101,7 @@ def _guide(ax: Axes, value: Array, regret: Array, slope: float) -> None:
                 textcoords="offset points", ha="right" if slope < 0 else "left", va="top", color="0.3")  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------ gains, and risks of new tasks
+# ---------------------------------------------------------------------------------------- gains, and risks of new tasks
 
 
 def draw_phase(arrays: Arrays) -> Figure:
@@ -114,16 +114,17 @@ def draw_phase(arrays: Arrays) -> Figure:
     norm = TwoSlopeNorm(0.0, min(-1.0, float(gain.min())), max(1.0, float(gain.max())))
     columns, rows = _edges(np.log10(tasks)), _edges(shares).clip(0.0, 1.0)
     mesh = ax.pcolormesh(10.0**columns, rows, gain, cmap="PuOr", norm=norm)
-    unclear = np.ma.masked_where(np.abs(gain) > arrays["half_width"], gain)
-    hatched = ax.pcolor(10.0**columns, rows, unclear, hatch="////", alpha=0.0)
-    hatched.set_edgecolor("none")
-    ax.plot(tasks, arrays["frontier"], color="black", linewidth=1.5, marker="o", markersize=3.5, label="bounds equal")
+    ax.plot(tasks, arrays["frontier"], color="black", linewidth=1.5, clip_on=False, label="bounds equal")
+    ax.contour(tasks, shares, np.where(shares < 1.0, gain.T, np.nan).T, [0.0], colors="black", linestyles="dashed")
+    ax.plot([], [], color="black", linestyle="dashed", label="losses equal")
+    row, column = np.nonzero(np.abs(gain) <= arrays["half_width"])
+    ax.plot(tasks[column], shares[row], "x", color="0.3", markersize=3.0, clip_on=False, label="interval holds 0")
     ax.set_xscale("log")
     ax.set_ylim(0.0, 1.0)
     ax.set_xlabel("tasks T")
     ax.set_ylabel("share of the variance V / S")
     drawn.colorbar(mesh, ax=ax, label="gain over independent learning (%)")
-    legend(drawn, 1, *ax.get_legend_handles_labels(), 2.0)
+    legend(drawn, 3, *ax.get_legend_handles_labels(), 1.8)
     return drawn
 
 
@@ -150,7 +151,7 @@ def draw_transfer(arrays: Arrays) -> Figure:
         ax.set_title(f"{iterate} iterate")
         ax.set_xlabel("tasks of the run T")
         logarithmic(quiet(ax))
-    axes[0].set_ylabel("excess risk on new tasks (loss a point)")
+    axes[0].set_ylabel("excess risk (loss a point)")
     handles, labels = axes[0].get_legend_handles_labels()
     bound = axes[0].plot([], [], color="0.35", linewidth=0.8)[0]
     legend(

@@ -1,4 +1,4 @@
-"""Where a learned bias pays, and what it is worth on new tasks: gains and risks that are measured, beside their bounds."""
+"""Where a learned bias pays, and what it is worth on new tasks: measured gains and risks, beside their bounds."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def phase_summary(config: rates.Config, found: dict[str, Arrays]) -> Summary:
 PHASE = Part(
     "phase",
     "Where a learned bias pays",
-    """Tasks whose second moment S = V + D^2 / 2 is the same, from all alike (V = 0) to no bias at all (V = S): how much
-    less a learner of the bias loses than independent learning, in percent. In theory the gain is variance against second
-    moment, less what it costs to find the bias; the last row is the share V / S up to which the bound with a learned
-    bias is the lower one.""",
+    """Tasks whose second moment S = V + D^2 / 2 is the same, from all alike (V = 0) to no bias at all (V = S): how
+    much less a learner of the bias loses than independent learning, in percent. In theory the gain is variance against
+    second moment, less what it costs to find the bias; the last row is the share V / S up to which the bound with a
+    learned bias is the lower one.""",
     lambda quick: rates.Config.quick() if quick else rates.Config(),
     phase_units,
     measure_phase,
@@ -68,9 +68,9 @@ PHASE = Part(
         Picture(
             "phase",
             "Where a learned bias pays",
-            """How much less is lost with a learned bias, in percent of what independent learning loses. The line is where both
-            bounds are equal: below it the learned bias has the lower one. Hatched where the 95 % interval over seeds holds
-            0.""",
+            """How much less is lost with a learned bias, in percent of what independent learning loses. Below the line the
+            bound with a learned bias is the lower one, below the dashed line so is its loss. Crosses where the 95 %
+            interval over seeds holds 0.""",
             rate_figures.draw_phase,
         ),
     ),
@@ -95,9 +95,9 @@ def judge_transfer(config: transfer.Config, unit: str, found: Arrays) -> list[Vi
     low = found["excess"] - found["half_width"]
     return [
         Violation(
-            f"transfer, seed [{config.seed}, {c}, ..], bias: {found['ways'][w]}, {found['tasks'][c]:g} tasks: the excess "
-            f"risk {found['excess'][w, i, c]:.6g} exceeds the bound {found['bounds'][w, i, c]:.6g} by more than half its "
-            f"interval, {found['half_width'][w, i, c]:.2g}",
+            f"transfer, seed [{config.seed}, {c}, ..], bias: {found['ways'][w]}, {found['tasks'][c]:g} tasks: the "
+            f"excess risk {found['excess'][w, i, c]:.6g} exceeds the bound {found['bounds'][w, i, c]:.6g} by more "
+            f"than half its interval, {found['half_width'][w, i, c]:.2g}",
             ALL,
         )
         for w, i, c in np.argwhere(low > found["bounds"]).tolist()
@@ -121,9 +121,9 @@ def transfer_summary(config: transfer.Config, found: dict[str, Arrays]) -> Summa
 TRANSFER = Part(
     "transfer",
     "Transfer to new tasks",
-    """Excess risk on new tasks, beyond that of their true weights and on points that nobody has learned from, after runs on
-    T tasks: around a bias drawn from the path of the run, the mean of the path, the last bias; around 0, which is
-    independent learning, and around theta', which nobody knows. Bounds are on the mean iterate, and hold in
+    """Excess risk on new tasks, beyond that of their true weights and on points that nobody has learned from, after
+    runs on T tasks: around a bias drawn from the path of the run, the mean of the path, the last bias; around 0, which
+    is independent learning, and around theta', which nobody knows. Bounds are on the mean iterate, and hold in
     expectation: a violation is an interval over runs that lies above the bound as a whole.""",
     lambda quick: transfer.Config.quick() if quick else transfer.Config(),
     transfer_units,
@@ -134,8 +134,9 @@ TRANSFER = Part(
         Picture(
             "transfer",
             "Transfer to new tasks",
-            """Excess risk on new tasks against the number of tasks of the run, with 95 % intervals over runs; thin, in the same
-            dashes, the bounds. To the left the mean iterate, which the bounds are about, to the right the last one.""",
+            """Excess risk on new tasks against the number of tasks of the run, with 95 % intervals over runs; thin, in
+            the same dashes, the bounds. To the left the mean iterate, which the bounds are about, to the right the
+            last one.""",
             rate_figures.draw_transfer,
         ),
     ),
