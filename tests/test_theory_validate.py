@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 import owo
-from theory import bias
+from theory import bias, online_to_batch
+from theory.learners import dual_averaging
 from theory.settings import SETTINGS
 from theory.validate import levels, runner
 from theory.validate.command import main
@@ -80,11 +81,13 @@ def rows(path):
 def test_the_quick_mode_finds_no_violation(whole):
     finished, out = whole
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert (
-        re.search(r"\n[\d,]+ runs of owo, not one violation\. ", finished.stdout) and "VIOLATION" not in finished.stdout
-    )
+    assert re.search(r"\n[\d,]+ runs of owo, not one violation\. ", finished.stdout)
+    assert "VIOLATION" not in finished.stdout
     assert [row["setting"] for row in rows(out / "levels.csv")] == [setting.name for setting in SETTINGS]
-    assert all(row["violations"] == "0" for part in PARTS for row in rows(out / f"{part}.csv") if "violations" in row)
+    counts = {row["violations"] for part in ("levels", "adversary", "rates") for row in rows(out / f"{part}.csv")}
+    assert counts == {"0", "-"}  # no regret beyond another learner's has a bound
+    slopes = {row["learner"]: float(row["slope"]) for row in rows(out / "rates.csv") if row["varied"] == "tasks"}
+    assert abs(slopes["bias, after a task"] + 0.5) < 0.05 and abs(slopes["independent"]) < 0.05
     near = {row["learner"]: float(row["Absolute"]) for row in rows(out / "adversary.csv")}
     assert near["GrowingFTRL"] > 0.9 and near["DualAveraging"] > 0.9
 
@@ -245,6 +248,27 @@ def test_a_law_that_certifies_half_is_caught_by_the_adversary(monkeypatch, tmp_p
     assert "the regret of GrowingFTRL got to 0.000 of its certificate only" in said  # it was not attacked
 
 
+def test_a_bound_that_a_stream_meets_is_caught_with_half_its_constant_by_its_rates(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(dual_averaging, "bound", halved(dual_averaging.bound))
+    monkeypatch.setitem(PARTS, "rates", few(PARTS["rates"], ["00"]))
+    assert main(["--quick", "--parts", "rates", "--processes", "1", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert re.search(
+        r"VIOLATION  rates, bias, after a point on far target against tasks: 15 of 15 regrets exceed", said
+    )
+    assert re.search(r"the most at tasks = \d+, seed \[0, 0, \d, \d\]: \S+ against", said)
+    assert "again: python -m theory.validate --quick --unit rates/00" in said
+
+
+def test_a_bound_on_risk_that_is_far_too_small_is_caught_by_transfer(monkeypatch, tmp_path, capsys):
+    bound = online_to_batch.bound
+    monkeypatch.setattr(online_to_batch, "bound", lambda *given, **named: bound(*given, **named).times(0.01))
+    assert main(["--quick", "--parts", "transfer", "--processes", "1", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert re.search(r"VIOLATION  transfer, seed \[0, 0, \.\.\], bias: drawn from the path, 10 tasks: the excess", said)
+    assert "again: python -m theory.validate --quick --unit transfer/all" in said
+
+
 def few(part, names):
     return part._replace(units=lambda config: {name: 1.0 for name in names})
 
@@ -278,6 +302,8 @@ def test_a_unit_that_fails_is_named_and_the_others_are_kept(monkeypatch, tmp_pat
             "unit 'levels/bais/3' cannot be computed: no setting 'bais'.*Units are levels/with",
         ),
         (["--unit", "adversary/x"], "unit 'adversary/x' cannot be computed"),
+        (["--unit", "transfer/some"], "unit 'transfer/some' cannot be computed: there is one unit, 'all'"),
+        (["--unit", "rates/99"], "unit 'rates/99' cannot be computed"),
         (["--unit", "adversary/999"], "unit 'adversary/999' cannot be computed"),
     ],
 )

@@ -68,8 +68,8 @@ PHASE = Part(
         Picture(
             "phase",
             "Where a learned bias pays",
-            """How much less is lost with a learned bias, in percent of what independent learning loses. Below the line the
-            bound with a learned bias is the lower one, below the dashed line so is its loss. Crosses where the 95 %
+            """How much less is lost with a learned bias, in percent of what independent learning loses. Below the line
+            the bound with a learned bias is the lower one, below the dashed line so is its loss. Crosses where the 95 %
             interval over seeds holds 0.""",
             rate_figures.draw_phase,
         ),
