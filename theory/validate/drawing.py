@@ -51,14 +51,14 @@ def quiet(ax: Axes, grid: str = "both") -> Axes:
 
 
 def logarithmic(ax: Axes) -> Axes:
-    """Both axes logarithmic; where one spans little more than a decade, with ticks at 1, 2 and 5."""
+    """Both axes logarithmic; where one spans less than two decades, with ticks at 1, 2 and 5."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     ax.set_xscale("log")
     ax.set_yscale("log")
     for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
         axis.set_minor_formatter(NullFormatter())
-        if high / low < 40.0:
+        if high / low < 100.0:
             axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
             axis.set_major_formatter("{x:g}")
     return ax
