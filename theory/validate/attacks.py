@@ -153,8 +153,8 @@ PART = Part(
             "How near an adversary gets",
             """The largest regret that was found in games of 50 points, as a part of the certificate: a mark for each
             loss, over all outer learners and both updates. To the right of 1 a certificate would be broken. Where rows
-            have length 1 the adversary has less to choose, as the closed forms suppose. Losses that are not linear far
-            out give it less than the absolute loss does.""",
+            have length 1 the adversary has less to choose, as the closed forms suppose; and most losses leave it less
+            than the absolute loss does.""",
             figures.draw_adversary,
         ),
     ),
