@@ -268,6 +268,15 @@ def test_a_bound_on_risk_that_is_far_too_small_is_caught_by_transfer(monkeypatch
     assert "again: python -m theory.validate --quick --unit transfer/all" in said
 
 
+def test_a_risk_that_is_no_number_is_a_violation():
+    part = PARTS["transfer"]
+    risks = {"excess": [0.1, np.nan, 0.1, 0.1], "half_width": [0.0, 0.0, 0.2, 0.0], "bounds": [0.2, 0.2, 0.05, np.nan]}
+    found = {name: np.reshape(values, (4, 1, 1)) for name, values in risks.items()}
+    found |= {"ways": np.array(["well", "no number", "unclear", "no bound"]), "tasks": np.array([10.0])}
+    [violation] = part.judge(part.config(True), "all", found)
+    assert "bias: no number, 10 tasks" in violation.what
+
+
 def few(part, names):
     return part._replace(units=lambda config: {name: 1.0 for name in names})
 

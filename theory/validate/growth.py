@@ -1,4 +1,4 @@
-"""Rates: slopes of measured regret beside those of the bounds, no run above its bound; and where a bias pays."""
+"""Rates: slopes of measured regret beside those of the bounds, and no run above its bound."""
 
 from __future__ import annotations
 

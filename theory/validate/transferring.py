@@ -100,7 +100,7 @@ def judge_transfer(config: transfer.Config, unit: str, found: Arrays) -> list[Vi
             f"than half its interval, {found['half_width'][w, i, c]:.2g}",
             ALL,
         )
-        for w, i, c in np.argwhere(low > found["bounds"]).tolist()
+        for w, i, c in np.argwhere(np.isfinite(found["bounds"]) & ~(low <= found["bounds"])).tolist()  # NaN is no risk
     ]
 
 
