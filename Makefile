@@ -16,11 +16,11 @@ EXTRAS_dev := data,dev
 RUN_NEEDS := $(if $(wildcard .venv/dev.stamp)$(filter-out run,$(MAKECMDGOALS)),.venv/dev.stamp,.venv/run.stamp)
 
 .DEFAULT_GOAL := help
-TARGETS := help|run|test|lint|format$(if $(wildcard benchmarks/__main__.py),|bench)$(if $(wildcard theory/validate/__main__.py),|validate)|clean
+TARGETS := help|run|test|lint|format$(if $(wildcard benchmarks/__main__.py),|bench)$(if $(wildcard theory/validate/__main__.py),|validate)$(if $(wildcard experiments/__main__.py),|experiments)$(if $(wildcard notebooks/regenerate.py),|notebooks)|clean
 .PHONY: $(subst |, ,$(TARGETS)) FORCE
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^($(TARGETS)):/ { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^($(TARGETS)):/ { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: $(RUN_NEEDS)  ## stream the shipped data sets through the learners; table here, figures and report in results/
 	@$(BIN)/owo run $(ARGS)
@@ -46,6 +46,16 @@ endif
 ifneq ($(findstring validate,$(TARGETS)),)
 validate: .venv/dev.stamp  ## hold every bound against runs of owo; table here, figures and report in results/theory/
 	@$(BIN)/python -m theory.validate $(ARGS)
+endif
+
+ifneq ($(findstring experiments,$(TARGETS)),)
+experiments: .venv/dev.stamp  ## rerun the papers' studies and real data; tables here, figures and report in results/
+	@$(BIN)/python -m experiments $(or $(ARGS),all)
+endif
+
+ifneq ($(findstring notebooks,$(TARGETS)),)
+notebooks: .venv/dev.stamp  ## make the notebooks from their text
+	@$(BIN)/python notebooks/regenerate.py
 endif
 
 clean:  ## remove the environment, caches and builds; results/ stays

@@ -107,7 +107,7 @@ def test_metadata(metadata):
     assert all(">=" in each for each in required)
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"
-    assert {"data", "io", "dev", "all"} == set(metadata.get_all("Provides-Extra"))
+    assert {"data", "io", "notebooks", "dev", "all"} == set(metadata.get_all("Provides-Extra"))
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert (ROOT / "README.md").read_text().strip() in metadata.get_payload(decode=True).decode()
 
