@@ -328,14 +328,15 @@ def scaled(law, factor):
     order=st.sampled_from(scores.ORDERS),
     update=st.sampled_from(UPDATES),
     interleave=st.booleans(),
-    turn=st.integers(0, len(ACROSS) - 1),
+    turn=st.integers(0, 1),
 )
 def test_regret_stays_below_its_certificate(
     kind, j, seed, k, d, lengths, log_scale, log_step, order, update, interleave, turn
 ):
     """2 losses x 7 laws x 25 streams = 350 runs, each held against four comparators at every task boundary."""
     rng, loss, scale = np.random.default_rng(seed), kind(k), 10.0**log_scale
-    inner, outer = (scaled(law, 10.0**log_step / scale**2) for law in (ACROSS[j], ACROSS[turn]))
+    across = ACROSS[(j + 1 + 3 * turn) % len(ACROSS)]  # two for each: every pair of laws is a kernel to compile
+    inner, outer = (scaled(law, 10.0**log_step / scale**2) for law in (ACROSS[j], across))
     block = stream(rng, k, lengths, d, scale, order)
     block = block.interleaved(rng) if interleave else block
     learner = owo.OnlineWithinOnline(loss, inner, outer, update, bias=rng.normal(size=(d, k)) / scale)
