@@ -10,6 +10,7 @@ import pytest
 
 from theory import contestants, rates
 from theory.contestants import ALONE, BETTING_POINT, FREE, GIVEN, MAP, POINT, TASK
+from theory.phase import sideways_target
 from theory.problem import AssumptionError
 from theory.rates import BASE, Axis, Config
 
@@ -93,10 +94,10 @@ def test_all_contestants_see_the_same_streams():
 
 def test_streams_have_the_constants_that_they_are_said_to_have():
     problem = replace(BASE, tasks=7, points=5, variance=0.3, dimension=4)
-    for draw in (rates.far_target, rates.sideways_target, rates.signs_of_tasks, rates.signs_of_points):
+    for draw in (rates.far_target, sideways_target, rates.signs_of_tasks, rates.signs_of_points):
         block = draw(problem, np.random.default_rng(0)).block
         np.testing.assert_allclose(np.linalg.norm(block.X, axis=1), 1.0)
-    for draw in (rates.far_target, rates.sideways_target):
+    for draw in (rates.far_target, sideways_target):
         block = draw(replace(problem, points=40), np.random.default_rng(0)).block
         weights = np.array([np.linalg.lstsq(task.X, task.y, rcond=None)[0] for task in block.tasks()])
         mean = weights.mean(axis=0)
@@ -128,34 +129,6 @@ def test_a_bias_at_the_start_and_tasks_that_do_not_differ_need_no_parameters():
         for each in (TASK, POINT):
             assert each.bound(problem).total > 0.0 and each.learner(problem) is not None
     assert BETTING_POINT.bound(replace(BASE, distance=0.0)).total == 1.0
-
-
-# -------------------------------------------------------------------------------------------------- the phase diagram
-
-
-@pytest.fixture(scope="module")
-def phase():
-    return rates.phase(Config.quick())
-
-
-def test_away_from_the_frontier_the_measured_gain_has_the_sign_of_the_bounds(phase):
-    sure = np.abs(phase.bound_gain) > 20.0
-    assert sure.sum() >= 6 and (np.sign(phase.gain) == np.sign(phase.bound_gain))[sure].all()
-    alike = phase.shares == 1.0
-    assert np.abs(phase.gain[alike]).max() == 0.0  # no bias: the two are the same learner
-
-
-def test_the_frontier_is_where_the_bounds_are_equal(phase):
-    for tasks, share in zip(phase.tasks.tolist(), phase.frontier.tolist(), strict=True):
-        if share > 0.0:
-            problem = rates.shared(share, int(tasks))
-            assert TASK.bound(problem).total == pytest.approx(ALONE.bound(problem).total, rel=1e-9)
-    assert (np.diff(phase.frontier) > 0.0).all()  # more tasks, and a bias pays at a larger share of variance
-
-
-def test_the_gain_grows_with_tasks_and_shrinks_with_the_share(phase):
-    assert (np.diff(phase.gain[:-1], axis=1) > 0.0).all() or phase.gain[0, -1] > phase.gain[0, 0]
-    assert (np.diff(phase.gain[:, -1]) < 0.0).all()
 
 
 def test_bad_numbers_name_the_assumption():

@@ -27,7 +27,11 @@ def test_no_interval_lies_above_its_bound(quick):
 
 
 def test_a_bound_too_small_is_caught(quick):
-    assert quick._replace(bounds=0.05 * quick.bounds).violations > 0
+    """Risks here are a fifth of their bounds at most, so that it takes more than half of one to tell."""
+    bounded = np.isfinite(quick.bounds)
+    nearest = np.max((quick.excess / quick.bounds)[bounded])
+    assert quick._replace(bounds=0.9 * nearest * quick.bounds).violations > 0
+    assert quick._replace(excess=np.full_like(quick.excess, np.nan)).violations == bounded.sum()
 
 
 def test_a_learned_bias_goes_from_independent_learning_to_the_best_bias(quick):
@@ -87,6 +91,9 @@ def test_seeds_decide_everything():
         ({"spread": -1.0}, "finite variance of the tasks"),
         ({"repeats": 1}, "intervals over runs"),
         ({"d": 2.5}, "finite dimension"),
+        ({"fresh": 0}, "new tasks and points"),
+        ({"noise": -1.0}, "finite noise"),
+        ({"spread": 0.0}, "comparator away from the start"),
     ],
 )
 def test_bad_numbers_name_the_assumption(settings, assumption):

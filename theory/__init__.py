@@ -13,10 +13,10 @@ tasks and one across them. ``settings`` generates runs of owo for each result an
 
     measured regret  <=  certificate of the run (owo's ledger)  <=  closed form (theory)
 
-``adversary`` searches for the data that bring a run's regret nearest to its certificate; ``rates`` fits the slopes with
-which regret falls, beside those of the bounds; ``transfer`` measures the risk on new tasks. ``python -m
-theory.validate`` runs all of these and reports. ``derivations`` proves each result step by step; every inequality shown
-there is evaluated on data.
+``adversary`` searches for the data that bring a run's regret nearest to its certificate; ``rates`` fits the slopes
+with which regret falls, beside those of the bounds; ``phase`` draws where a bias stops paying; ``transfer`` measures
+the risk on new tasks. ``python -m theory.validate`` runs all of these and reports. ``derivations`` proves each result
+step by step; every inequality shown there is evaluated on data.
 
 >>> from theory import Problem, bias
 >>> problem = Problem(lipschitz=1.0, radius=1.0, points=10, tasks=400, dimension=5, variance=0.02, distance=4.0)

@@ -24,6 +24,10 @@ count.
 gradients of a task as if all pulled the same way, ``|q| <= n G``; once a learner is near the target their signs
 alternate, so independent learning and above all maps gain more from points than their bounds say. They gain from
 dimensions, too, since the other coordinates of two rows are then nearly orthogonal and disturb each other less.
+
+**Where slopes differ from powers of T and V.** The strength that is best for a map falls with T, so its metric term
+falls a little more slowly than ``T^(-1/2)``. Bettors inside tasks begin with wealth ``sqrt(n / T)`` and first have to
+earn the rest: the farther the tasks, the more of their points go by, so that regret is steeper in V than the bound.
 """
 
 from __future__ import annotations
@@ -35,10 +39,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import stats
 
 import owo
-from theory import bias, independent
 from theory.contestants import ALONE, BETTING_POINT, BETTING_TASK, FREE, GIVEN, MAP, POINT, TASK, Contestant
 from theory.problem import Problem
 
@@ -67,29 +70,13 @@ def far_target(problem: Problem, rng: np.random.Generator) -> Stream:
     if d > 1:
         X /= math.sqrt(2.0) * np.sqrt(np.einsum("ij,ij->i", X, X))[:, None]
     X[:, 0] = rng.choice([-1.0, 1.0], T * n) * (math.sqrt(0.5) if d > 1 else 1.0)
-    sides = rng.permutation(np.repeat([1.0, -1.0, 0.0], _sides(T)))
-    weights = problem.distance + math.sqrt(2.0 * problem.variance) * sides
+    weights = problem.distance + math.sqrt(2.0 * problem.variance) * sides(T, rng)
     return Stream(owo.Block(X, X[:, 0] * np.repeat(weights, n), np.repeat(np.arange(T), n)), 0.0)
 
 
-def sideways_target(problem: Problem, rng: np.random.Generator) -> Stream:
-    """Tasks ``D e_1 +- sqrt(2 V) e_2``: no task is at 0, where learning on its own begins; at least two coordinates."""
-    T, n, d = problem.tasks, problem.points, problem.dimension
-    X = rng.standard_normal((T * n, d))
-    X[:, :2] = 0.0
-    if d > 2:
-        X /= math.sqrt(2.0) * np.sqrt(np.einsum("ij,ij->i", X, X))[:, None]
-    X[:, :2] = rng.choice([-1.0, 1.0], (T * n, 2)) * (0.5 if d > 2 else math.sqrt(0.5))
-    weights = np.zeros((T, d))
-    weights[:, 0] = problem.distance
-    weights[:, 1] = math.sqrt(2.0 * problem.variance) * rng.permutation(np.repeat([1.0, -1.0, 0.0], _sides(T)))
-    task = np.repeat(np.arange(T), n)
-    return Stream(owo.Block(X, np.einsum("ij,ij->i", X, weights[task]), task), 0.0)
-
-
-def _sides(tasks: int) -> list[int]:
-    """How many tasks lie on one side of the bias, on the other, and at it."""
-    return [tasks // 2, tasks // 2, tasks % 2]
+def sides(tasks: int, rng: np.random.Generator) -> Array:
+    """Where tasks lie (T,): half at 1, half at -1, in random order; of an odd number one is at 0."""
+    return rng.permutation(np.repeat([1.0, -1.0, 0.0], [tasks // 2, tasks // 2, tasks % 2]))
 
 
 def signs_of_tasks(problem: Problem, rng: np.random.Generator) -> Stream:
@@ -159,7 +146,7 @@ class Sizes(NamedTuple):
     dimension: float = 632.0
     map_tasks: float = 1e5
     map_points: float = 1264.0
-    map_dimension: float = 64.0
+    map_dimension: float = 632.0
     values: int = 6
     seeds: int = 8
     map_seeds: int = 4
@@ -203,17 +190,13 @@ class Config:
     """What is run, and where all draws begin; the defaults are the full mode."""
 
     axes: tuple[Axis, ...] = field(default_factory=lambda: axes(Sizes()))
-    phase_tasks: tuple[int, ...] = (2, 6, 20, 60, 200, 600, 2000, 6000, 20000)
-    """even, so that half of the tasks lie on either side of the bias"""
-    phase_shares: tuple[float, ...] = tuple(np.linspace(0.0, 1.0, 11).round(12).tolist())
-    phase_seeds: int = 8
     seed: int = 0
 
     @classmethod
     def quick(cls) -> Config:
         """Seconds: fewer tasks, values and seeds."""
-        sizes = Sizes(tasks=1e4, map_tasks=1e3, map_points=126.0, map_dimension=20.0, values=5, seeds=3, map_seeds=3)
-        return cls(axes=axes(sizes), phase_tasks=(2, 20, 200, 2000), phase_shares=(0.0, 0.5, 0.9, 1.0), phase_seeds=3)
+        sizes = Sizes(tasks=1e4, map_tasks=1e3, values=5, seeds=3, map_seeds=3)
+        return cls(axes=axes(sizes))
 
 
 class Slope(NamedTuple):
@@ -243,7 +226,7 @@ class Curve(NamedTuple):
     """whether regret is against another contestant"""
     slope: Slope
     violations: int
-    """regrets that exceed their bound; where regret is beyond another contestant's there is none to exceed"""
+    """regrets against the comparator that exceed the bound, also where those shown are against another contestant"""
 
 
 def run(config: Config) -> tuple[Curve, ...]:
@@ -261,14 +244,16 @@ def follow(axis: Axis, seed: int, number: int = 0) -> list[Curve]:
     (True, -0.5, 0)
     """
     problems = axis.problems()
-    regrets = np.empty((len(axis.contestants), len(problems), axis.seeds))
+    shape = len(axis.contestants), len(problems), axis.seeds
+    regrets, shown = np.empty(shape), np.empty(shape)
     for g, problem in enumerate(problems):
         for k in range(axis.seeds):
             stream = axis.stream(problem, np.random.default_rng([seed, number, g, k]))
-            possible = stream.possible if axis.reference is None else lost(axis.reference, problem, stream)
-            regrets[:, g, k] = [lost(each, problem, stream) - possible for each in axis.contestants]
-            regrets[:, g, k] /= problem.rounds
-    return [_curve(axis, each, problems, regrets[i]) for i, each in enumerate(axis.contestants)]
+            losses = np.array([lost(each, problem, stream) for each in axis.contestants])
+            against = stream.possible if axis.reference is None else lost(axis.reference, problem, stream)
+            regrets[:, g, k] = (losses - stream.possible) / problem.rounds
+            shown[:, g, k] = (losses - against) / problem.rounds
+    return [_curve(axis, each, problems, regrets[i], shown[i]) for i, each in enumerate(axis.contestants)]
 
 
 def lost(contestant: Contestant, problem: Problem, stream: Stream) -> float:
@@ -276,18 +261,15 @@ def lost(contestant: Contestant, problem: Problem, stream: Stream) -> float:
     return float(contestant.learner(problem).run(stream.block).cumulative_loss()[-1])
 
 
-def _curve(axis: Axis, contestant: Contestant, problems: list[Problem], regrets: Array) -> Curve:
+def _curve(axis: Axis, contestant: Contestant, problems: list[Problem], regrets: Array, shown: Array) -> Curve:
     values = np.array([getattr(problem, axis.vary) for problem in problems], dtype=np.float64)
     bounds = np.array([contestant.bound(problem).average(problem) for problem in problems])
     above = int(np.count_nonzero(~(regrets <= bounds[:, None] * (1.0 + ROUNDING))))
-    beyond = axis.reference is not None
     if axis.reference is not None:
         bounds -= [axis.reference.bound(problem).average(problem) for problem in problems]
-    slope = Slope(*fitted(values, regrets), fitted(values, bounds[:, None])[0])
-    name = axis.stream.__name__.replace("_", " ")
-    return Curve(
-        contestant.name, name, axis.vary, axis.base, values, regrets, bounds, beyond, slope, 0 if beyond else above
-    )
+    slope = Slope(*fitted(values, shown), fitted(values, bounds[:, None])[0])
+    name, beyond = axis.stream.__name__.replace("_", " "), axis.reference is not None
+    return Curve(contestant.name, name, axis.vary, axis.base, values, shown, bounds, beyond, slope, above)
 
 
 def fitted(values: Array, regrets: Array) -> tuple[float, float]:
@@ -304,62 +286,3 @@ def fitted(values: Array, regrets: Array) -> tuple[float, float]:
     seeds = len(slopes)
     error = float(slopes.std(ddof=1)) / math.sqrt(seeds) if seeds > 1 else math.nan
     return float(slopes.mean()), float(stats.t.ppf(0.975, seeds - 1)) * error if seeds > 1 else math.nan
-
-
-# ------------------------------------------------------------------------------------------------- the phase diagram
-
-
-class Phase(NamedTuple):
-    """Where a learned bias gains on independent learning: C numbers of tasks, R shares V / S of the second moment."""
-
-    tasks: Array
-    """(C,)"""
-    shares: Array
-    """(R,)"""
-    gain: Array
-    """(R, C): how much less was lost, in percent of what independent learning lost, mean over seeds"""
-    half_width: Array
-    """(R, C), of its 95 % interval"""
-    bound_gain: Array
-    """(R, C): the same of the two bounds"""
-    frontier: Array
-    """(C,): the share at which the bounds are equal; above it independent learning has the better bound"""
-
-
-def phase(config: Config) -> Phase:
-    """The sideways target at a second moment ``S = V + D^2 / 2 = 1/2``: from tasks all alike to no bias at all."""
-    shape = (len(config.phase_shares), len(config.phase_tasks))
-    gain, half, bounds = np.empty(shape), np.empty(shape), np.empty(shape)
-    for r, share in enumerate(config.phase_shares):
-        for c, tasks in enumerate(config.phase_tasks):
-            problem = shared(share, tasks)
-            gains = []
-            for k in range(config.phase_seeds):
-                stream = sideways_target(problem, np.random.default_rng([config.seed, 2**16, r, c, k]))
-                gains.append(100.0 * (1.0 - lost(TASK, problem, stream) / lost(ALONE, problem, stream)))
-            gain[r, c] = np.mean(gains)
-            half[r, c] = stats.t.ppf(0.975, len(gains) - 1) * np.std(gains, ddof=1) / math.sqrt(len(gains))
-            bounds[r, c] = 100.0 * (1.0 - TASK.bound(problem).total / ALONE.bound(problem).total)
-    return Phase(
-        np.array(config.phase_tasks, dtype=np.float64), np.array(config.phase_shares), gain, half, bounds,
-        np.array([frontier(tasks) for tasks in config.phase_tasks]),
-    )  # fmt: skip
-
-
-def shared(share: float, tasks: int) -> Problem:
-    """The problem at a share ``V / S`` of the second moment ``S = 1/2``."""
-    return replace(BASE, tasks=tasks, variance=0.5 * share, distance=math.sqrt(1.0 - share))
-
-
-def frontier(tasks: int) -> float:
-    """The share ``V / S`` at which the bounds with and without a learned bias are equal; 0 if nowhere below 1.
-
-    >>> [round(frontier(tasks), 3) for tasks in (1, 10, 100, 10000)]
-    [0.0, 0.286, 0.886, 0.999]
-    """
-
-    def gain(share: float) -> float:
-        problem = shared(share, tasks)
-        return independent.optimum(problem) - bias.optimum(problem)
-
-    return float(optimize.brentq(gain, 0.0, 1.0 - 1e-9)) if gain(0.0) > 0.0 > gain(1.0 - 1e-9) else 0.0

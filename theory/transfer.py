@@ -65,6 +65,15 @@ class Config:
         for tasks in self.tasks:
             assume(tasks=tasks)
         assume(points=self.points, dimension=self.d, distance=self.distance, variance=self.spread)
+        assume(apart=self.distance)
+        assume(apart=self.spread)
+        require(
+            self.fresh >= 1 and self.unseen >= 1,
+            "new tasks and points",
+            f"fresh is {self.fresh!r}, unseen {self.unseen!r}",
+            "at least 1 each",
+        )
+        require(0.0 <= self.noise < math.inf, "finite noise", f"noise is {self.noise!r}", "a finite number, 0 or more")
         require(self.repeats >= 2, "intervals over runs", f"repeats is {self.repeats!r}", "at least 2")
 
     @classmethod
@@ -94,8 +103,9 @@ class Result(NamedTuple):
 
     @property
     def violations(self) -> int:
-        """Excess risks whose whole interval is above their bound."""
-        return int(np.count_nonzero(self.excess - self.half_width > self.bounds))
+        """Excess risks whose interval does not reach below the bound that there is; nor does that of a NaN."""
+        held = self.excess - self.half_width <= self.bounds
+        return int(np.count_nonzero(~held & ~np.isnan(self.bounds)))
 
 
 def run(config: Config) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from theory import rates, transfer
+from theory import phase, transfer
 from theory.validate import rate_figures
 from theory.validate.part import Arrays, Part, Picture, Summary, Table, Violation
 
@@ -20,15 +20,15 @@ def _one(unit: str) -> None:
 # ------------------------------------------------------------------------------------------------ the phase diagram
 
 
-def measure_phase(config: rates.Config, unit: str) -> Arrays:
-    """The diagram: arrays of ``rates.Phase``."""
+def measure_phase(config: phase.Config, unit: str) -> Arrays:
+    """The diagram: arrays of ``phase.Phase``."""
     _one(unit)
-    return {name: np.asarray(value) for name, value in rates.phase(config)._asdict().items()}
+    return {name: np.asarray(value) for name, value in phase.run(config)._asdict().items()}
 
 
-def phase_units(config: rates.Config) -> dict[str, float]:
+def phase_units(config: phase.Config) -> dict[str, float]:
     """One."""
-    return {ALL: 2e-6 * sum(config.phase_tasks) * len(config.phase_shares) * config.phase_seeds}
+    return {ALL: 2e-6 * sum(config.tasks) * len(config.shares) * config.seeds}
 
 
 def no_violation(config: object, unit: str, found: Arrays) -> list[Violation]:
@@ -36,7 +36,7 @@ def no_violation(config: object, unit: str, found: Arrays) -> list[Violation]:
     return []
 
 
-def phase_summary(config: rates.Config, found: dict[str, Arrays]) -> Summary:
+def phase_summary(config: phase.Config, found: dict[str, Arrays]) -> Summary:
     """A row for each share of the variance, the gain at each number of tasks; the last row is the theory's frontier."""
     arrays = found[ALL]
     heads = ("V / S", *(f"T = {tasks:,.0f}" for tasks in arrays["tasks"]))
@@ -48,7 +48,7 @@ def phase_summary(config: rates.Config, found: dict[str, Arrays]) -> Summary:
     shortfalls = []
     if not arrays["gain"][0, -1] > arrays["half_width"][0, -1]:
         shortfalls.append("phase: a learned bias does not gain where all tasks are alike and there are most of them")
-    runs = 2 * arrays["gain"].size * config.phase_seeds
+    runs = 2 * arrays["gain"].size * config.seeds
     return Summary(runs, Table(heads, tuple(rows)), arrays, tuple(shortfalls))
 
 
@@ -59,7 +59,7 @@ PHASE = Part(
     much less a learner of the bias loses than independent learning, in percent. In theory the gain is variance against
     second moment, less what it costs to find the bias; the last row is the share V / S up to which the bound with a
     learned bias is the lower one.""",
-    lambda quick: rates.Config.quick() if quick else rates.Config(),
+    lambda quick: phase.Config.quick() if quick else phase.Config(),
     phase_units,
     measure_phase,
     no_violation,
