@@ -73,10 +73,16 @@ def as_kernel(value: Any) -> Kernel:
 
 
 def products(kernel: Kernel, A: Array, B: Array) -> Array:
-    """``k(a_i, b_j)`` (m, n), or ``TypeError`` or ``ValueError`` for what is no such matrix of finite numbers."""
+    """``k(a_i, b_j)`` (m, n), or ``TypeError`` or ``ValueError`` for what is no such matrix of finite numbers.
+
+    The kernel gets copies of the points and is asked for none of its own, so that it may write to both.
+    """
     if not len(A) or not len(B):
         return np.zeros((len(A), len(B)))
-    found = np.ascontiguousarray(real(kernel(A, B), "what the kernel returned"), dtype=np.float64)
+    came = real(kernel(A.copy(), B.copy()), "what the kernel returned")
+    if came.dtype.kind == "f" and came.dtype.itemsize < 8:
+        raise TypeError(f"the kernel returned {came.dtype}; needed float64, for the certificates. Compute in float64")
+    found = np.array(came, dtype=np.float64, order="C")
     if found.shape != (len(A), len(B)):
         raise ValueError(f"the kernel returned an array {found.shape} for {len(A)} and {len(B)} points; needed "
                          f"({len(A)}, {len(B)}), a row for each of the first")  # fmt: skip
