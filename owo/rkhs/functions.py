@@ -1,6 +1,6 @@
 """Kernels: symmetric, positive semidefinite functions of two points; and the door that a user's own comes in by.
 
-A kernel is any callable that gives, for points A (m, d) and B (n, d), the matrix ``k(a_i, b_j)`` (m, n).
+A kernel is any callable that gives, for points A (m, d) and B (n, d), the matrix ``k(a_i, b_j)`` (m, n) in float64.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ Kernel = Callable[[Array, Array], Any]
 
 SYMMETRY = 1e-9
 """Of the largest entry: how far rounding may put ``k(a, b)`` from ``k(b, a)``, and an eigenvalue below 0."""
+
+FIRST = 32
+"""So many points are asked of a kernel both ways round, k(a, b) and k(b, a), and all together."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class KernelOnlineWithinOnline:
     ----------
     loss : a record of ``owo.losses`` or one made with ``@owo.loss``
     kernel : function of points A (m, d), B (n, d) that returns k(a, b) (m, n): symmetric, positive semidefinite,
-        finite; such as ``owo.rkhs.Gaussian(1.0)``
+        finite, in float64; a function of your own, or ``owo.rkhs.Gaussian(1.0)``
     inner, outer, update : as for ``OnlineWithinOnline``
     budget : the most points that the bias is written with between tasks, at least 1; default no limit
 
@@ -147,6 +147,14 @@ class KernelOnlineWithinOnline:
         """Learn from a stream of blocks, tasks, or pairs ``(X, y)``; see ``OnlineWithinOnline.run``.
 
         Points must be dense. A block that cannot be used, be it for the kernel, leaves no trace.
+
+        Raises
+        ------
+        ValueError, TypeError
+            From data that cannot be used, or a kernel that is not symmetric, positive semidefinite and finite where it
+            was asked; whatever a kernel raises itself comes through.
+        FloatingPointError
+            A loss or gradient overflowed.
         """
         empty = True
         for block in as_blocks(stream, self._next_number()):

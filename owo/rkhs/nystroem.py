@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from owo.doors import whole
 from owo.hindsight import Comparator
-from owo.rkhs.functions import Kernel, as_kernel, products, refuse_asymmetric, refuse_indefinite
+from owo.rkhs.functions import FIRST, Kernel, as_kernel, products, refuse_asymmetric, refuse_indefinite
 from owo.streams.block import Block
 from owo.streams.points import as_rows
 
@@ -59,9 +59,10 @@ class Nystroem:
         self.kernel = as_kernel(kernel)
         chosen, columns = _pivots(self.kernel, rows, most, max(tolerance, np.finfo(np.float64).eps))
         self.pivots, self.triangle = rows[chosen], np.tril(columns[chosen])
-        gram = products(self.kernel, self.pivots, self.pivots)
-        refuse_asymmetric(gram, gram, self.pivots, self.pivots)
-        refuse_indefinite(gram)
+        for some in (rows[:FIRST], self.pivots):
+            gram = products(self.kernel, some, some)
+            refuse_asymmetric(gram, gram, some, some)
+            refuse_indefinite(gram)
 
     def __repr__(self) -> str:
         return f"<Nystroem of {self.kernel!r}, {len(self.pivots)} coordinates>"

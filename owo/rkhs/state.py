@@ -17,16 +17,13 @@ from owo._record import as_state
 from owo.geometry import Identity
 from owo.geometry.identity import no_metric
 from owo.rkhs.expansion import shortened
-from owo.rkhs.functions import Kernel, products, refuse_asymmetric, refuse_indefinite
+from owo.rkhs.functions import FIRST, Kernel, products, refuse_asymmetric, refuse_indefinite
 from owo.rows import Gram
 
 Array = NDArray[np.float64]
 
 _ENDS = np.array([0, 1, -1])
 """What the end of a task adds to the clock: points, tasks that ended, open tasks."""
-
-FIRST = 32
-"""So many points are asked of a kernel both ways round, k(a, b) and k(b, a), and all together."""
 
 EPSILON = float(np.finfo(np.float64).eps)
 
