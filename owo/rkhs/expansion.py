@@ -97,7 +97,7 @@ def _inverse(gram: Array) -> tuple[Array, Array]:
     """Of a Gram matrix (m, m) and a ridge, and the diagonal (m,) of their sum; ``ValueError`` if it is indefinite."""
     from scipy.linalg.lapack import dpotrf, dpotri
 
-    ridge = RIDGE * (max(float(np.trace(gram)) / len(gram), 1e-200) if gram.any() else 1.0)
+    ridge = RIDGE * (max(float(np.sum(gram.diagonal() / len(gram))), 1e-200) if gram.any() else 1.0)
     while True:
         lifted = gram + ridge * np.eye(len(gram))
         triangle, missed = dpotrf(lifted, lower=True)

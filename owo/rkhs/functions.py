@@ -78,7 +78,7 @@ def as_kernel(value: Any) -> Kernel:
 def products(kernel: Kernel, A: Array, B: Array) -> Array:
     """``k(a_i, b_j)`` (m, n), or ``TypeError`` or ``ValueError`` for what is no such matrix of finite numbers.
 
-    The kernel gets copies of the points and is asked for none of its own, so that it may write to both.
+    The kernel gets copies of the points, and its matrix is copied: it may write to them, and use its own again.
     """
     if not len(A) or not len(B):
         return np.zeros((len(A), len(B)))
