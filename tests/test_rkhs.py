@@ -163,6 +163,48 @@ def test_what_the_budget_cut_is_in_the_certificate_and_has_to_be():
     assert ledger.regret(comparator)[-1] > silent[-1]
 
 
+@pytest.mark.parametrize("apart", [1e-7, 1e-6, 1e-3])
+@pytest.mark.parametrize("budget", [None, 2])
+@pytest.mark.parametrize("update", ["task", "point"])
+def test_norms_of_functions_that_nearly_cancel_are_not_lost_to_rounding(update, budget, apart):
+    """Frozen laws, linear losses: regret to ``-far G / |G|`` is ``far |G|``, and so is its certificate."""
+    signs, far = np.tile([-1.0, 1.0], 6), 1e6
+    for seed in range(60):
+        rng, kernel = np.random.default_rng(seed), KERNELS[seed % 4]
+        X = np.repeat(rng.normal(size=(6, 2)), 2, axis=0) + apart * rng.normal(size=(12, 2))
+        block = owo.Block(X, -1e9 * signs, np.repeat(np.arange(6), 2))
+        gram = kernel(X, X)
+        square = signs @ gram @ signs
+        if square > 0.0:
+            learner = KernelOnlineWithinOnline(
+                owo.Absolute(), kernel, owo.Frozen(), owo.Frozen(), update, budget=budget
+            )
+            ledger = learner.run(block)
+            more = far * (signs * (gram @ signs)).reshape(6, 2).sum(axis=1) / np.sqrt(square)
+            ledger.check(Comparator("", np.array([far, 0.0]), np.array([[far, 0.0]]), ledger.losses - more, block.keys))
+
+
+def test_the_length_of_a_function_is_never_less_than_exact_arithmetic_says():
+    from fractions import Fraction
+
+    X = np.array([[1.0, 0.1], [1.0 + 2.0**-40, 0.1]])
+    block = owo.Block(X, [-5.0, 5.0], [0, 0])
+    ledger = KernelOnlineWithinOnline(owo.Absolute(), LINEAR, owo.Frozen(), owo.Frozen()).run(block)
+    exact = sum((Fraction(float(a)) - Fraction(float(b))) ** 2 for a, b in X.T)
+    table = ledger.to_dict()
+    assert Fraction(float(table["pull"][0])) ** 2 >= exact and Fraction(float(table["across_pull"][0])) ** 2 >= exact
+
+
+def test_a_comparator_on_the_features_themselves_is_refused():
+    block = streamed(8, d=2)
+    ledger = KernelOnlineWithinOnline(owo.Absolute(), Gaussian(1.0)).run(block)
+    for d in (2, 3):
+        with pytest.raises(ValueError, match="by their distances"):
+            ledger.certificate(Comparator("", np.ones(d), np.ones((1, d)), np.zeros(len(ledger))))
+    with pytest.raises(TypeError, match="against weights"):
+        ledger.certificate(ledger)
+
+
 # --------------------------------------------------------------------------------------------------------- budgets
 
 
@@ -194,6 +236,28 @@ def test_a_budget_of_all_dimensions_costs_nothing():
     np.testing.assert_allclose(*losses, rtol=1e-6)  # the ridge
 
 
+@pytest.mark.parametrize("X", [np.zeros((12, 2)), np.ones((12, 2)), np.vstack([np.zeros((6, 2)), np.eye(2), np.eye(2),
+                                                                             np.eye(2)])])  # fmt: skip
+@pytest.mark.parametrize("kernel", [LINEAR, Gaussian(1.0), lambda A, B: 1e-250 * (A @ B.T)])
+def test_points_that_coincide_or_have_no_function_can_be_left_out(kernel, X):
+    learner = KernelOnlineWithinOnline(owo.Absolute(), kernel, budget=2)
+    learner.run(owo.Block(X, np.arange(12.0), np.repeat(np.arange(4), 3)))
+    assert len(learner.bias.points) == 2 and np.isfinite(learner.predict(X)).all()
+
+
+def test_many_points_are_left_out_as_one_by_one():
+    rng = np.random.default_rng(1)
+    X, a = rng.normal(size=(30, 3)), rng.normal(size=30)
+    gram = Gaussian(1.0)(X, X)
+    kept, short = shortened(gram, a, 10)
+    left, one = np.arange(30), a
+    for budget in range(29, 9, -1):
+        stay, one = shortened(gram[np.ix_(left, left)], one, budget)
+        left, one = left[stay], one[stay]
+    assert left.tolist() == np.flatnonzero(kept).tolist()
+    np.testing.assert_allclose(short[kept], one, rtol=1e-6)  # the ridge of each inverse
+
+
 # ------------------------------------------------------------------------------------------------------- bad input
 
 
@@ -213,6 +277,8 @@ def nan_beyond(limit):
     (lambda A, B: np.tanh(A @ B.T - 3.0), "not positive semidefinite"),
     (lambda A, B: (A @ B.T)[:, :1], r"returned an array \(\d+, 1\)"),
     (lambda A, B: "no", "what the kernel returned"),
+    (lambda A, B: Gaussian(1.0)(A, B).astype(np.float32), "returned float32; needed float64"),
+    (lambda A, B: 1.0 - 2.0 * Gaussian(1.0)(A, B) + 2.0 * np.all(A[:, None] == B, axis=2), "not positive semidefinite"),
 ])  # fmt: skip
 @pytest.mark.parametrize("road", ["run", "learn_one"])
 def test_a_bad_kernel_is_named_and_leaves_no_trace(kernel, message, road):
@@ -231,6 +297,52 @@ def test_a_bad_kernel_is_named_and_leaves_no_trace(kernel, message, road):
                 learner.learn_one(x, label, "a")
                 before = learner._state
     assert learner._state is before and len(learner.ledger) == loss
+
+
+@pytest.mark.parametrize("update", ["task", "point"])
+def test_a_kernel_may_write_to_its_points_and_reuse_its_matrix(update):
+    matrix = np.empty(10_000)
+
+    def careless(A, B):
+        K = matrix[: len(A) * len(B)].reshape(len(A), len(B))
+        K[:] = Gaussian(1.0)(A, B)
+        A *= 0.0
+        B -= 7.0
+        return K
+
+    block = streamed(6)
+    before = block.X.copy()
+    ours, theirs = (KernelOnlineWithinOnline(owo.Absolute(), k, update=update, budget=5) for k in (
+        careless, Gaussian(1.0)))  # fmt: skip
+    np.testing.assert_array_equal(ours.run(block).losses, theirs.run(block).losses)
+    np.testing.assert_array_equal(block.X, before)
+
+
+@pytest.mark.parametrize("update", ["task", "point"])
+def test_a_kernel_that_raises_midway_leaves_no_trace(update):
+    calls = []
+
+    def kernel(A, B):
+        calls.append(1)
+        if len(calls) == 12:
+            raise RuntimeError("midway")
+        return Gaussian(1.0)(A, B)
+
+    learner = KernelOnlineWithinOnline(owo.Absolute(), kernel, update=update, budget=5)
+    learner.run(streamed(7, 2))
+    before, calls[:] = learner._state, [1] * 9
+    with pytest.raises(RuntimeError, match="midway"):
+        learner.run(streamed(7))
+    assert learner._state is before and len(learner.ledger) == 2 and learner.open_tasks == []
+
+
+def test_a_bias_changed_outside_does_not_change_the_learner():
+    learner = KernelOnlineWithinOnline(owo.Absolute(), Gaussian(1.0))
+    X = streamed(4).X
+    learner.run(streamed(4))
+    before = learner.predict(X)
+    learner.bias.points[:] = 0.0
+    np.testing.assert_array_equal(learner.predict(X), before)
 
 
 @pytest.mark.parametrize(("change", "error", "message"), [
@@ -254,6 +366,10 @@ def test_parts_that_cannot_work_are_refused(change, error, message):
     (lambda: Polynomial(2, -1.0), "offset is -1.0"),
     (lambda: Nystroem(Gaussian(1.0), np.ones((3, 1)), rank=0), "rank is 0"),
     (lambda: Nystroem(lambda A, B: -(A @ B.T), np.ones((3, 1))), "not positive semidefinite"),
+    (lambda: Nystroem(lambda A, B: np.exp(A[:, :1] - 2.0 * B[:, 0]), np.eye(2)), "not symmetric"),
+    (lambda: Nystroem(LINEAR, np.zeros((3, 1))), "0 at every point"),
+    (lambda: Nystroem(LINEAR, np.ones((3, 1)), tolerance=np.nan), "tolerance is nan"),
+    (lambda: Expansion(LINEAR, np.ones((3, 1)), np.ones(2)), r"needed \(m, d\) and \(m,\)"),
 ])  # fmt: skip
 def test_parameters_out_of_range_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
@@ -280,6 +396,8 @@ def test_data_that_do_not_fit_are_refused():
     for call in (lambda: learner.learn_one([1.0], 1.0, "a"), lambda: learner.predict(np.ones((1, 3)))):
         with pytest.raises(ValueError, match="features"):
             call()
+    with pytest.raises(TypeError, match="weights is a ndarray; needed a function"):
+        learner.predict([[1.0, 2.0]], weights=np.ones(2))
 
 
 def test_steps_that_overflow_leave_no_trace():

@@ -1,6 +1,6 @@
 """Kernels: symmetric, positive semidefinite functions of two points; and the door that a user's own comes in by.
 
-A kernel is any callable that gives, for points A (m, d) and B (n, d), the matrix ``k(a_i, b_j)`` (m, n).
+A kernel is any callable that gives, for points A (m, d) and B (n, d), the matrix ``k(a_i, b_j)`` (m, n) in float64.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ Kernel = Callable[[Array, Array], Any]
 
 SYMMETRY = 1e-9
 """Of the largest entry: how far rounding may put ``k(a, b)`` from ``k(b, a)``, and an eigenvalue below 0."""
+
+FIRST = 32
+"""So many points are asked of a kernel both ways round, k(a, b) and k(b, a), and all together."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,16 @@ def as_kernel(value: Any) -> Kernel:
 
 
 def products(kernel: Kernel, A: Array, B: Array) -> Array:
-    """``k(a_i, b_j)`` (m, n), or ``TypeError`` or ``ValueError`` for what is no such matrix of finite numbers."""
+    """``k(a_i, b_j)`` (m, n), or ``TypeError`` or ``ValueError`` for what is no such matrix of finite numbers.
+
+    The kernel gets copies of the points, and its matrix is copied: it may write to them, and use its own again.
+    """
     if not len(A) or not len(B):
         return np.zeros((len(A), len(B)))
-    found = np.ascontiguousarray(real(kernel(A, B), "what the kernel returned"), dtype=np.float64)
+    came = real(kernel(A.copy(), B.copy()), "what the kernel returned")
+    if came.dtype.kind == "f" and came.dtype.itemsize < 8:
+        raise TypeError(f"the kernel returned {came.dtype}; needed float64, for the certificates. Compute in float64")
+    found = np.array(came, dtype=np.float64, order="C")
     if found.shape != (len(A), len(B)):
         raise ValueError(f"the kernel returned an array {found.shape} for {len(A)} and {len(B)} points; needed "
                          f"({len(A)}, {len(B)}), a row for each of the first")  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from itertools import groupby
 from typing import Any, Literal
 
@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from owo import kernels
 from owo.doors import as_law, as_loss, refuse_labels, whole
-from owo.laws import CoinBetting, acts_across
+from owo.laws import Account, CoinBetting, acts_across
 from owo.ledger import Ledger
 from owo.rkhs.expansion import NUMBERS, Expansion
 from owo.rkhs.functions import Kernel, as_kernel
+from owo.rkhs.ledger import KernelLedger
 from owo.rkhs.state import Laws, State, begun, ended, learned, reach
 from owo.streams import Block, Task, as_blocks
 from owo.streams.block import table
@@ -46,7 +47,7 @@ class KernelOnlineWithinOnline:
     ----------
     loss : a record of ``owo.losses`` or one made with ``@owo.loss``
     kernel : function of points A (m, d), B (n, d) that returns k(a, b) (m, n): symmetric, positive semidefinite,
-        finite; such as ``owo.rkhs.Gaussian(1.0)``
+        finite, in float64; a function of your own, or ``owo.rkhs.Gaussian(1.0)``
     inner, outer, update : as for ``OnlineWithinOnline``
     budget : the most points that the bias is written with between tasks, at least 1; default no limit
 
@@ -96,7 +97,7 @@ class KernelOnlineWithinOnline:
         self._laws = Laws(as_kernel(kernel), as_loss(loss), inner, outer, update == "point", limit)
         self._state: State | None = None
         self.d: int | None = None
-        self._ledger = Ledger(inner, outer, update, np.zeros(2), repr(self))
+        self._ledger: Ledger = KernelLedger(inner, outer, update, np.zeros(2), repr(self))
 
     def __repr__(self) -> str:
         kernel, loss, inner, outer, every_point, budget = self._laws
@@ -146,6 +147,14 @@ class KernelOnlineWithinOnline:
         """Learn from a stream of blocks, tasks, or pairs ``(X, y)``; see ``OnlineWithinOnline.run``.
 
         Points must be dense. A block that cannot be used, be it for the kernel, leaves no trace.
+
+        Raises
+        ------
+        ValueError, TypeError
+            From data that cannot be used, or a kernel that is not symmetric, positive semidefinite and finite where it
+            was asked; whatever a kernel raises itself comes through.
+        FloatingPointError
+            A loss or gradient overflowed.
         """
         empty = True
         for block in as_blocks(stream, self._next_number()):
@@ -199,6 +208,10 @@ class KernelOnlineWithinOnline:
         """
         if weights is None and self._state is None:
             return np.zeros(len(as_rows(X)))
+        if weights is not None and not isinstance(weights, Expansion):
+            raise TypeError(
+                f"weights is a {type(weights).__name__}; needed a function, owo.rkhs.Expansion, such as adapt returns"
+            )
         return (self.weights(task) if weights is None else weights)(X)
 
     def predict_one(self, x: ArrayLike, task: Hashable = None) -> float:
@@ -239,11 +252,14 @@ class KernelOnlineWithinOnline:
         """Learn a block, or leave everything as it was."""
         state = self._accept(block.X, block.y, lambda row: block.keys[block.task[row]])
         losses, predictions, rows, closing = np.empty(block.n), np.empty(block.n), [], []
-        for code, first, last in self._pieces(block, state):
-            key = block.keys[code]
-            piece = slice(first, last)
-            state, written, _ = self._sound(state, block.X[piece], block.y[piece], key, first)
-            losses[piece], predictions[piece] = written.losses, written.predictions
+        last = 0
+        for code, together in groupby(block.task.tolist()):
+            key, end = block.keys[code], last + len(list(together))
+            while last < end:
+                first, last = last, min(end, last + self._at_once(state, key, end - last))
+                piece = slice(first, last)
+                state, written, _ = self._sound(state, block.X[piece], block.y[piece], key, first)
+                losses[piece], predictions[piece] = written.losses, written.predictions
             if block.ends[last - 1]:
                 state, account, numbers = ended(self._laws, state, key)
                 rows.append((account, numbers, state.tally))
@@ -253,16 +269,11 @@ class KernelOnlineWithinOnline:
         self._ledger.append(block.keys, closing, written, np.empty((0, 1)))
         return losses, predictions
 
-    def _pieces(self, block: Block, state: State) -> Iterator[tuple[int, int, int]]:
-        """Rows of one task that follow one another: its code, the first row and the one after the last."""
-        first = 0
-        for code, rows in groupby(block.task.tolist()):
-            end = first + len(list(rows))
-            while first < end:
-                most = max(16, NUMBERS // (len(state.total.points) + end - first))
-                last = min(end, first + most)
-                yield code, first, last
-                first = last
+    @staticmethod
+    def _at_once(state: State, key: Hashable, n: int) -> int:
+        """How many of the next n points of a task may be met at once, for the memory that their products take."""
+        own = state.open.get(key)
+        return max(16, NUMBERS // (len(state.total.points) + (0 if own is None else len(own.points)) + n))
 
     def _sound(self, state: State, X: Array, y: Array, key: Hashable, first: int) -> tuple[State, kernels.Written, int]:
         after, written, done = learned(self._laws, state, X, y, key)
@@ -282,7 +293,8 @@ class KernelOnlineWithinOnline:
         written = kernels.room(0, len(rows), 0, 2)
         for k, (account, numbers, tally) in enumerate(rows):
             written.accounts[k], written.tasks[k], written.tallies[k] = account, numbers, tally
-            if not (np.isfinite(numbers).all() and kernels.sound(account) and kernels.sound(tally)):
+            pulls = account[Account._fields.index("pull")] + tally[Account._fields.index("pull")]
+            if not (math.isfinite(numbers.sum() + pulls) and kernels.sound(account) and kernels.sound(tally)):
                 raise FloatingPointError(
                     "the sums of a task overflowed, so nothing was learned. Scale the features, or take smaller steps "
                     f"than {self._laws.inner!r} and {self._laws.outer!r}"

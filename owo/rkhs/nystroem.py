@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from owo.doors import whole
 from owo.hindsight import Comparator
-from owo.rkhs.functions import Kernel, as_kernel, products, refuse_indefinite
+from owo.rkhs.functions import FIRST, Kernel, as_kernel, products, refuse_asymmetric, refuse_indefinite
 from owo.streams.block import Block
 from owo.streams.points import as_rows
 
@@ -28,7 +28,7 @@ class Nystroem:
     kernel : as for ``KernelOnlineWithinOnline``
     X : array (n, d), the points to choose from
     rank : the most coordinates, at least 1; default as many as there are
-    tolerance : stop when every point is within this share of the largest ``k(x, x)`` of the span, squared
+    tolerance : from 0 to 1; stop when every point is within this share of the largest ``k(x, x)`` of the span, squared
 
     Attributes
     ----------
@@ -38,7 +38,8 @@ class Nystroem:
     Raises
     ------
     TypeError, ValueError
-        As ``as_rows``; from a kernel that is not symmetric, positive semidefinite and finite; a ``rank`` below 1.
+        As ``as_rows``; from a kernel that is not symmetric, positive semidefinite and finite; a ``rank`` below 1, or a
+        ``tolerance`` out of its range.
 
     Examples
     --------
@@ -53,12 +54,15 @@ class Nystroem:
     def __init__(self, kernel: Kernel, X: ArrayLike, rank: int | None = None, tolerance: float = 1e-10) -> None:
         rows = as_rows(X)
         most = len(rows) if rank is None else min(whole(rank, "rank", 1), len(rows))
+        if not 0.0 <= tolerance <= 1.0:
+            raise ValueError(f"tolerance is {tolerance!r}; needed a share, from 0 to 1")
         self.kernel = as_kernel(kernel)
-        chosen = _pivots(self.kernel, rows, most, tolerance)
-        self.pivots = rows[chosen]
-        gram = products(self.kernel, self.pivots, self.pivots)
-        refuse_indefinite(gram)
-        self.triangle = np.linalg.cholesky(0.5 * (gram + gram.T)).astype(np.float64)
+        chosen, columns = _pivots(self.kernel, rows, most, max(tolerance, np.finfo(np.float64).eps))
+        self.pivots, self.triangle = rows[chosen], np.tril(columns[chosen])
+        for some in (rows[:FIRST], self.pivots):
+            gram = products(self.kernel, some, some)
+            refuse_asymmetric(gram, gram, some, some)
+            refuse_indefinite(gram)
 
     def __repr__(self) -> str:
         return f"<Nystroem of {self.kernel!r}, {len(self.pivots)} coordinates>"
@@ -89,11 +93,16 @@ class Nystroem:
         return comparator._replace(bias=np.array([along, 0.0]), weights=weights)
 
 
-def _pivots(kernel: Kernel, X: Array, most: int, tolerance: float) -> list[int]:
-    """Rows of X chosen greedily, by how far their functions are from the span of those chosen before."""
+def _pivots(kernel: Kernel, X: Array, most: int, tolerance: float) -> tuple[list[int], Array]:
+    """Rows of X chosen greedily, by how far their functions are from the span of those chosen before.
+
+    With them the decomposition itself (n, r): of the rows chosen it is a triangle.
+    """
     missed = np.array([products(kernel, x, x)[0, 0] for x in X[:, None, :]])
     if missed.min() < 0.0:
         refuse_indefinite(missed[[missed.argmin()]][:, None])
+    if missed.max() == 0.0:
+        raise ValueError("k(x, x) is 0 at every point, so these points have no functions but 0. Take others, or scale")
     enough = tolerance * missed.max()
     columns, chosen = np.empty((len(X), 0)), list[int]()
     while len(chosen) < most and missed.max() > enough:
@@ -104,4 +113,4 @@ def _pivots(kernel: Kernel, X: Array, most: int, tolerance: float) -> list[int]:
         missed = missed - column**2
         missed[row] = 0.0
         chosen.append(row)
-    return chosen
+    return chosen, columns

@@ -17,7 +17,7 @@ from owo._record import as_state
 from owo.geometry import Identity
 from owo.geometry.identity import no_metric
 from owo.rkhs.expansion import shortened
-from owo.rkhs.functions import Kernel, products, refuse_asymmetric, refuse_indefinite
+from owo.rkhs.functions import FIRST, Kernel, products, refuse_asymmetric, refuse_indefinite
 from owo.rows import Gram
 
 Array = NDArray[np.float64]
@@ -25,8 +25,7 @@ Array = NDArray[np.float64]
 _ENDS = np.array([0, 1, -1])
 """What the end of a task adds to the clock: points, tasks that ended, open tasks."""
 
-BOTH_WAYS = 32
-"""So many points are asked of a kernel both ways round, k(a, b) and k(b, a)."""
+EPSILON = float(np.finfo(np.float64).eps)
 
 
 class Laws(NamedTuple):
@@ -53,6 +52,8 @@ class Open(NamedTuple):
     """``|q|^2``"""
     raw_square: float
     """the same of the gradients before clipping"""
+    terms: float
+    """``sum_j |s_j| |k(x_j, .)|``, before clipping: a share of its square may be lost by rounding"""
     state: Array
     account: Array
     task: Array
@@ -71,8 +72,12 @@ class Total(NamedTuple):
     """(m, m) where there is a budget, else (0, 0)"""
     square: float
     """``|G|^2``"""
+    terms: float
+    """as in ``Open``"""
 
-    def joined(self, points: Array, more: Array, cross: Array, gram: Array | None, square: float) -> Total:
+    def joined(
+        self, points: Array, more: Array, cross: Array, gram: Array | None, square: float, terms: float
+    ) -> Total:
         """With points (k, d) that have the coefficients ``more`` and the products ``cross`` (k, m) with those here."""
         used = np.flatnonzero(more)
         both = self.gram
@@ -80,7 +85,7 @@ class Total(NamedTuple):
             both = np.block([[self.gram, cross[used].T], [cross[used], gram[np.ix_(used, used)]]])
         return Total(
             np.concatenate([self.points, points[used]]), np.concatenate([self.coefficients, more[used]]), both,
-            max(square, 0.0),
+            max(square, 0.0), self.terms + terms,
         )  # fmt: skip
 
 
@@ -102,7 +107,7 @@ class State(NamedTuple):
 
 def begun(laws: Laws, d: int) -> State:
     """Before any point."""
-    total = Total(np.empty((0, d)), np.empty(0), np.empty((0, 0)), 0.0)
+    total = Total(np.empty((0, d)), np.empty(0), np.empty((0, 0)), 0.0, 0.0)
     meta = np.array(laws.outer.start(), dtype=np.float64)
     return State(total, meta, np.zeros(len(kernels.ACCOUNT)), np.zeros(3, dtype=np.int64), {})
 
@@ -110,12 +115,21 @@ def begun(laws: Laws, d: int) -> State:
 def _fresh(laws: Laws, d: int) -> Open:
     state = np.array(laws.inner.start(), dtype=np.float64)
     zeros = np.zeros(len(kernels.ACCOUNT)), np.zeros(len(kernels.TASK))
-    return Open(np.empty((0, d)), np.empty(0), np.empty(0), 0.0, 0.0, state, *zeros)
+    return Open(np.empty((0, d)), np.empty(0), np.empty(0), 0.0, 0.0, 0.0, state, *zeros)
 
 
 def reach(law: Any, row: Array) -> float:
     """The factor on the sum of gradients in a law's play."""
     return float(kernels.reach(law, as_state(law.start(), row)))
+
+
+def _above(square: float, terms: float, n: int) -> float:
+    """What ``|f|^2`` of n terms is at most, given what was summed up.
+
+    The sum loses up to ``n`` units in the last place of ``terms^2``, which is all there is of it where points nearly
+    coincide and their coefficients cancel; a certificate asks for no less than the norm.
+    """
+    return max(square, 0.0) + n * EPSILON * terms * terms
 
 
 # ------------------------------------------------------------------------------------------------- points of a task
@@ -148,7 +162,8 @@ def learned(laws: Laws, s: State, X: Array, y: Array, key: Hashable) -> tuple[St
     task = _longer(task, X, rows[:, m:], q[m:], lost[m:])._replace(state=state[0], account=account[0], task=row[0])
     if laws.every_point:
         square = total.square + _grown(G[m + o :], rows[:, :m] @ total.coefficients, own)
-        total = total.joined(X, G[m + o :], rows[:, :m], None if laws.budget is None else own, square)
+        gram = None if laws.budget is None else own
+        total = total.joined(X, G[m + o :], rows[:, :m], gram, square, _terms(G[m + o :], own))
     after = s._replace(
         total=total, meta=meta, tally=tally, clock=clock, open={**s.open, key: task},
         open_cost=s.open_cost + float(pending[-1]),
@@ -166,6 +181,7 @@ def _longer(task: Open, X: Array, rows: Array, q: Array, lost: Array) -> Open:
     return task._replace(
         points=np.concatenate([task.points, X[used]]), kept=np.concatenate([q[:o], q[o:][used]]),
         lost=np.concatenate([lost[:o], lost[o:][used]]), square=max(square, 0.0), raw_square=max(raw_square, 0.0),
+        terms=task.terms + _terms(raw[o:], own),
         gram=None if o else own[np.ix_(used, used)],
     )  # fmt: skip
 
@@ -175,12 +191,19 @@ def _grown(a: Array, met: Array, gram: Array) -> float:
     return float(a @ (2.0 * met + gram @ a))
 
 
+def _terms(a: Array, gram: Array) -> float:
+    """``sum_j |a_j| |k(x_j, .)|``."""
+    return float(np.abs(a) @ np.sqrt(np.maximum(gram.diagonal(), 0.0)))
+
+
 def _check(kernel: Kernel, s: State, X: Array, known: Array, rows: Array) -> None:
-    own = rows[:, len(known) :]
-    refuse_asymmetric(own, own, X, X)
-    if s.clock[kernels.POINTS] < BOTH_WAYS and len(known):
-        refuse_asymmetric(rows[:, : len(known)], products(kernel, known, X), X, known)
-    refuse_indefinite(own)
+    gram, points, m = rows[:, len(known) :], X, len(known)
+    if s.clock[kernels.POINTS] < FIRST and m:
+        points = np.concatenate([known, X])
+        gram = products(kernel, points, points)
+        refuse_asymmetric(rows[:, :m], gram[:m, m:], X, known)
+    refuse_asymmetric(gram, gram, points, points)
+    refuse_indefinite(gram)
 
 
 # ------------------------------------------------------------------------------------------------- end of a task
@@ -190,7 +213,9 @@ def ended(laws: Laws, s: State, key: Hashable) -> tuple[State, Array, Array]:
     """A task ends: the next state, the task's account, and its other numbers for the ledger."""
     task = s.open[key]
     others = {other: each for other, each in s.open.items() if other != key}
-    account = kernels.with_pull(as_state(kernels.ACCOUNT, task.account), task.square)
+    account = kernels.with_pull(
+        as_state(kernels.ACCOUNT, task.account), _above(task.square, task.terms, len(task.kept))
+    )
     total, carry, earned, opened = as_state(kernels.TASK, task.task)
     overlaps = opened < s.clock[kernels.ENDED]
     s = s._replace(open=others, clock=s.clock + _ENDS)
@@ -200,10 +225,15 @@ def ended(laws: Laws, s: State, key: Hashable) -> tuple[State, Array, Array]:
         s = _handed_over(laws, s, task, earned, overlaps)
     if _too_long(laws, s.total):
         s = _cut(laws, s)
-    tally = kernels.with_pull(as_state(kernels.ACCOUNT, s.tally), s.total.square)
-    learned_from = sum(math.sqrt(each.raw_square) for each in others.values()) if laws.every_point else 0.0
+    total_square = _above(s.total.square, s.total.terms, len(s.total.coefficients))
+    tally = kernels.with_pull(as_state(kernels.ACCOUNT, s.tally), total_square)
+    learned_from = sum(math.sqrt(_raw(each)) for each in others.values()) if laws.every_point else 0.0
     numbers = (total + carry, s.open_cost + s.cost, learned_from + s.cut)
     return s._replace(tally=np.array(tally)), np.array(account), np.array(numbers)
+
+
+def _raw(task: Open) -> float:
+    return _above(task.raw_square, task.terms, len(task.kept))
 
 
 def _handed_over(laws: Laws, s: State, task: Open, earned: float, overlaps: bool) -> State:
@@ -213,7 +243,7 @@ def _handed_over(laws: Laws, s: State, task: Open, earned: float, overlaps: bool
     """
     total, raw = s.total, task.kept + task.lost
     cross = products(laws.kernel, task.points, total.points)
-    along, norm2 = float(raw @ (cross @ total.coefficients)), task.raw_square
+    along, norm2 = float(raw @ (cross @ total.coefficients)), _raw(task)
     meta, tally = as_state(laws.outer.start(), s.meta), as_state(kernels.ACCOUNT, s.tally)
     factor = kernels.reach(laws.outer, meta)
     late = earned + factor * along if overlaps else 0.0
@@ -222,7 +252,8 @@ def _handed_over(laws: Laws, s: State, task: Open, earned: float, overlaps: bool
         gram = products(laws.kernel, task.points, task.points) if task.gram is None else task.gram
 
     def after(kept: float) -> Total:
-        return total.joined(task.points, kept * raw, cross, gram, total.square + kept * (2.0 * along + kept * norm2))
+        square = total.square + kept * (2.0 * along + kept * task.raw_square)
+        return total.joined(task.points, kept * raw, cross, gram, square, kept * task.terms)
 
     shorter, cost = None, 0.0
     if _too_long(laws, after(1.0)):
@@ -253,7 +284,7 @@ class _Cut(NamedTuple):
     moved: Array
     """e at the points of the longer G"""
     square: float
-    """``|e|^2``"""
+    """``|e|^2``, or above it by what rounding may have lost"""
 
 
 def _too_long(laws: Laws, total: Total) -> bool:
@@ -266,7 +297,8 @@ def _shortened(total: Total, laws: Laws) -> _Cut:
     moved = total.gram @ e
     gram = np.ascontiguousarray(total.gram[np.ix_(kept, kept)])
     square = max(float(short[kept] @ gram @ short[kept]), 0.0)
-    return _Cut(Total(total.points[kept], short[kept], gram, square), moved, max(float(e @ moved), 0.0))
+    shorter = Total(total.points[kept], short[kept], gram, square, _terms(short[kept], gram))
+    return _Cut(shorter, moved, _above(float(e @ moved), _terms(e, total.gram), len(e)))
 
 
 def _cut(laws: Laws, s: State) -> State:
