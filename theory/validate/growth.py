@@ -91,7 +91,7 @@ def _row(found: Arrays, c: int) -> tuple[str, ...]:
     learner = f"{found['learner'][c]}{', beyond it given' if beyond else ''}"
     return (
         str(found["stream"][c]), learner, str(found["vary"][c]), f"{slope:z.3f}", f"± {half:.3f}", f"{theory:z.3f}",
-        f"{ratio:.3f}", "-" if beyond else str(int(found["violations"][c])),
+        f"{ratio:.3f}", str(int(found["violations"][c])),
     )  # fmt: skip
 
 
