@@ -118,13 +118,20 @@ def chosen(method: Method, trial: Trial) -> Numbers:
 def error(learner: Any, method: Method, tasks: Halves, trial: Trial) -> float:
     """Mean over points that are predicted: ``|prediction - y|``, or wrong signs, where 0 counts half."""
     weights = learner.adapt_each(tasks.learned, average=method.average)
-    predicted, y = (
-        np.einsum("nd,nd->n", np.asarray(tasks.predicted.X), weights[tasks.predicted.task]),
-        tasks.predicted.y,
-    )
+    predicted, y = predictions(tasks.predicted, weights), tasks.predicted.y
     if trial.classifies:
         return float(np.mean(np.where(predicted * y == 0.0, 0.5, predicted * y < 0.0)))
     return float(np.mean(np.abs(predicted - y)))
+
+
+def predictions(block: owo.Block, weights: Array) -> Array:
+    """``<x, w_t>`` (n,) with the weights (T, d) of each point's task; rows that are sparse stay so."""
+    if isinstance(block.X, np.ndarray):
+        return np.asarray(np.einsum("nd,nd->n", block.X, weights[block.task]))
+    values, columns, starts = block.X.parts
+    row = np.repeat(np.arange(block.n), np.diff(starts))
+    summed = np.bincount(row, values * weights[block.task[row], columns], minlength=block.n)
+    return np.asarray(summed, dtype=np.float64)
 
 
 def halved(block: owo.Block, learned: int | None = None) -> Halves:
@@ -138,7 +145,7 @@ def halved(block: owo.Block, learned: int | None = None) -> Halves:
         np.repeat(np.maximum(np.diff(block.offsets) // 2, 1), np.diff(block.offsets)) if learned is None else learned
     )
     first = place < limit
-    return Halves(*(owo.Block(np.asarray(block.X)[rows], block.y[rows], block.task[rows]) for rows in (first, ~first)))
+    return Halves(*(owo.Block(block.X[rows], block.y[rows], block.task[rows]) for rows in (first, ~first)))
 
 
 def spaced(tasks: int, count: int = 12) -> tuple[int, ...]:
