@@ -8,7 +8,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from experiments import report, runner
+from experiments import prepare, report, runner
 from experiments.settings import SettingsError, from_file, overridden, parsed
 from experiments.studies import STUDIES
 
@@ -43,6 +43,11 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(do=_run)
     everything = commands.add_parser("all", help="run all studies, then report")
     everything.set_defaults(do=_all)
+    made = commands.add_parser("prepare", help="turn original public files into those that OWO_DATA holds")
+    made.add_argument("name", choices=tuple(prepare.SETS))
+    made.add_argument("source", type=pathlib.Path, help="the original file, or folder")
+    made.add_argument("--out", type=pathlib.Path, required=True, metavar="FOLDER", help="what OWO_DATA will name")
+    made.set_defaults(do=_prepare)
     told = commands.add_parser("report", help="a page, and Markdown, of all results that are stored")
     told.add_argument("--out", type=pathlib.Path, default=pathlib.Path("results"), metavar="FOLDER")
     told.add_argument("--docs", type=pathlib.Path, metavar="FOLDER", help="write results.md and its figures there, too")
@@ -85,6 +90,11 @@ def _all(asked: argparse.Namespace) -> int:
     ]
     status = _told(cases, runner.run(cases, asked.workers, runner.Progress()))
     return _report(asked) or status
+
+
+def _prepare(asked: argparse.Namespace) -> int:
+    print(prepare.prepare(asked.name, asked.source, asked.out))
+    return 0
 
 
 def _report(asked: argparse.Namespace) -> int:
