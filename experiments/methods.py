@@ -29,6 +29,8 @@ class Known(NamedTuple):
     """(d,): the mean of the tasks' weights, or the best bias in hindsight"""
     metric: Array | None = None
     """(d, d): the best map of trace 1, where maps are compared"""
+    mean: Array | None = None
+    """(d,): the mean of the tasks' own optima, where that is another bias"""
 
 
 class Method(NamedTuple):
@@ -44,8 +46,8 @@ class Method(NamedTuple):
 
     name: str
     learner: Callable[[Any, Numbers, Known], Any]
-    """makes it, from the loss, the numbers and what oracles know; it needs ``run(block)`` that returns its ledger (or
-    None, if it is not online) and ``adapt_each(tasks, average=)``, as ``owo.OnlineWithinOnline`` has"""
+    """makes it, from the loss, the numbers and what oracles know; it needs ``run(block)`` that returns the ledger of
+    all its runs (or None, if it is not online) and ``adapt_each(tasks, average=)``, as ``OnlineWithinOnline`` has"""
     strengths: tuple[float, ...] = (1.0,)
     """that are tried; one where it does not matter"""
     steps: tuple[float, ...] = (1.0,)

@@ -83,27 +83,21 @@ def gain(reference: Array, values: Array) -> str:
 
 
 def contest_table(title: str, arrays: Arrays, unit: str, note: str = "") -> Table:
-    """A row a method: error of new tasks after all of training, loss suffered in training, regret, numbers."""
+    """A row a method: error of new tasks after all of training; loss, regret and certificate of a stream; numbers."""
     names = arrays["method"][0].tolist()
     error, online = arrays["error"][:, :, -1], arrays["online"][:, :, -1]
     base = names.index(INDEPENDENT)
     header = (
-        "method",
-        f"test error ({unit})",
-        "gain %",
-        "online loss",
-        "gain %",
-        "regret",
-        "certificate",
-        "strength",
-        "step",
-    )
+        "method", f"test error ({unit})", "gain %", "strength, step", "online loss", "gain %", "regret", "certificate",
+        "strength, step",
+    )  # fmt: skip
     rows = []
     for m, name in enumerate(names):
         gains = ("-", "-") if m == base else (gain(error[:, base], error[:, m]), _gain_online(online, base, m))
+        online_numbers = "-" if np.isnan(online[:, m]).any() else middle(arrays["online_numbers"][:, m])
         rows.append((
-            name, shown(error[:, m]), gains[0], shown(online[:, m]), gains[1], shown(arrays["regret"][:, m]),
-            shown(arrays["certificate"][:, m]), middle(arrays["strength"][:, m]), middle(arrays["step"][:, m]),
+            name, shown(error[:, m]), gains[0], middle(arrays["numbers"][:, m]), shown(online[:, m]), gains[1],
+            shown(arrays["regret"][:, m]), shown(arrays["certificate"][:, m]), online_numbers,
         ))  # fmt: skip
     return Table(title, header, tuple(rows), note)
 
@@ -112,6 +106,11 @@ def _gain_online(online: Array, base: int, m: int) -> str:
     return "-" if np.isnan(online[:, m]).any() else gain(online[:, base], online[:, m])
 
 
-def middle(values: Array) -> str:
-    """The median of numbers that were chosen, in three digits."""
-    return f"{float(np.median(values)):.3g}"
+def middle(numbers: Array) -> str:
+    """The medians over seeds of strength and step (seeds, 2), in three digits.
+
+    >>> middle(np.array([[1.0, 0.1], [1.0, 0.316]]))
+    '1, .208'
+    """
+    return ", ".join(f"{value:.3g}".replace("0.", ".", 1) if value < 1.0 else f"{value:.3g}" for value in
+                     np.median(numbers, axis=0).tolist())  # fmt: skip

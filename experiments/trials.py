@@ -1,8 +1,9 @@
 """One seed of a comparison: tasks to learn from, tasks to choose numbers on, tasks to be measured on.
 
-Every method sees the same tasks in the same order, so differences between methods are paired. Its numbers are those
-of least error on the validation tasks; test tasks choose nothing. Where tasks are measured, part of their points is
-learned from and the rest is predicted.
+Every method sees the same tasks in the same order, so differences between methods are paired. Where tasks are
+measured, part of their points is learned from and the rest is predicted. Numbers are chosen on the validation tasks,
+twice: those of least error there for what is measured on test tasks, and those of least loss in streaming them for
+what is suffered while learning. Test tasks choose nothing.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Trial(NamedTuple):
     known: Known
     comparator: Comparator | None = None
     """what the runs' regret is against; their certificates are checked against it, too"""
+    streamed: owo.Block | None = None
+    """validation tasks as they would be streamed; default: those of their points that are learned from"""
 
     @property
     def classifies(self) -> bool:
@@ -60,8 +63,8 @@ def contest(trial: Trial, methods: Sequence[Method], checkpoints: Sequence[int])
     dict
         ``method`` (M,), ``seen`` (C,); ``error`` (M, C), of test tasks: mean absolute error in units of y, or the share
         of wrong signs; ``online`` (M, C), mean loss a point of the training tasks so far, as it was suffered;
-        ``regret`` and ``certificate`` (M,) a point, NaN without a comparator; ``strength`` and ``step`` (M,), the
-        numbers chosen.
+        ``regret`` and ``certificate`` (M,) a point, of that run, NaN without a comparator; ``numbers`` (M, 2), strength
+        and step of the run whose new tasks were measured, and ``online_numbers`` (M, 2), of the one that was suffered.
 
     Raises
     ------
@@ -78,41 +81,60 @@ class _Row(NamedTuple):
     online: Array
     regret: float
     certificate: float
-    strength: float
-    step: float
+    numbers: Numbers
+    online_numbers: Numbers
 
 
 def _followed(method: Method, trial: Trial, checkpoints: Sequence[int]) -> _Row:
-    """Train with the chosen numbers, stopping to measure."""
-    numbers = chosen(method, trial)
-    learner = method.learner(trial.loss, numbers, trial.known)
-    block, errors, online = trial.training, [], []
+    """Train with the numbers for new tasks, stopping to measure; and with those for the stream."""
+    choice = chosen(method, trial)
+    learner = method.learner(trial.loss, choice.new, trial.known)
+    block, errors = trial.training, []
     rows = np.concatenate(([0], np.flatnonzero(block.ends)[np.asarray(checkpoints) - 1] + 1))
     for start, stop in itertools.pairwise(rows.tolist()):
-        ledger = learner.run(block.rows(start, stop))
+        ledger = learner.run(block.rows(start, stop))  # of all tasks so far
         errors.append(error(learner, method, trial.test, trial))
-        online.append(math.nan if ledger is None else float(np.sum(ledger.losses) / np.sum(ledger.rounds)))
-    regret = certificate = math.nan
+    if choice.online != choice.new:
+        ledger = method.learner(trial.loss, choice.online, trial.known).run(block)
+    online, regret, certificate = np.full(len(checkpoints), math.nan), math.nan, math.nan
+    if ledger is not None:
+        last = np.asarray(checkpoints) - 1
+        online = (np.cumsum(ledger.losses) / np.cumsum(ledger.rounds))[last]
     if trial.comparator is not None and ledger is not None:
         ledger.check(trial.comparator)
         regret = float(ledger.regret(trial.comparator)[-1]) / block.n
         certificate = float(ledger.certificate(trial.comparator).total[-1]) / block.n
-    return _Row(np.array(errors), np.array(online), regret, certificate, *numbers)
+    return _Row(np.array(errors), online, regret, certificate, *choice)
 
 
-def chosen(method: Method, trial: Trial) -> Numbers:
-    """The numbers of least error on the validation tasks, after all training tasks."""
+class Choice(NamedTuple):
+    """The numbers that a method was given."""
+
+    new: Numbers
+    """of least error on validation tasks, after all training tasks"""
+    online: Numbers
+    """of least loss in streaming the validation tasks, after all training tasks"""
+
+
+def chosen(method: Method, trial: Trial) -> Choice:
+    """The best of its grid on the validation tasks: for errors of new tasks, and for the loss of a stream."""
     if len(method.grid) == 1:
-        return method.grid[0]
-    found = []
+        return Choice(method.grid[0], method.grid[0])
+    errors, losses = [], []
+    streamed = trial.validation.learned if trial.streamed is None else trial.streamed
     for numbers in method.grid:
         learner = method.learner(trial.loss, numbers, trial.known)
+        new = suffered = math.inf
         try:
             learner.run(trial.training)
-            found.append(error(learner, method, trial.validation, trial))
+            new = error(learner, method, trial.validation, trial)
+            ledger = learner.run(streamed)
+            suffered = new if ledger is None else float(np.sum(ledger.losses[trial.training.n_tasks :]))
         except FloatingPointError:  # a step far too large; nobody would choose it
-            found.append(math.inf)
-    return method.grid[int(np.argmin(found))]
+            pass
+        errors.append(new)
+        losses.append(suffered)
+    return Choice(method.grid[int(np.argmin(errors))], method.grid[int(np.argmin(losses))])
 
 
 def error(learner: Any, method: Method, tasks: Halves, trial: Trial) -> float:
@@ -165,7 +187,7 @@ def from_tasks(tasks: Any, loss: Any, validation: int, test: int) -> Trial:
     ValueError
         Too few tasks, or one of a single point among those that are halved.
     """
-    block = owo.streams.from_arrays(*_joined(tasks))
+    block = owo.streams.from_arrays(*joined(tasks))
     left = block.n_tasks - validation - test
     if left < 1:
         raise ValueError(
@@ -178,7 +200,8 @@ def from_tasks(tasks: Any, loss: Any, validation: int, test: int) -> Trial:
     return Trial(loss, training, parts[0], parts[1], known, owo.hindsight.best_bias(loss, training, 1.0))
 
 
-def _joined(tasks: Any) -> tuple[Array, Array, NDArray[np.int64]]:
+def joined(tasks: Any) -> tuple[Array, Array, NDArray[np.int64]]:
+    """X (n, d), y and task (n,) of pairs ``(X, y)``."""
     pairs = [(np.atleast_2d(np.asarray(X, dtype=np.float64)), np.asarray(y, dtype=np.float64)) for X, y in tasks]
     lengths = [len(y) for _, y in pairs]
     return (

@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from owo import kernels
 from owo._record import as_state
 from owo.geometry.identity import no_metric
 from owo.geometry.maps import REACH, SLOPE, Given
 from owo.laws import Frozen
+from owo.rows import Sparse
 from owo.slots import Slots
 from owo.streams import Block
+from owo.streams.sparse import SparseRows
 
 Array = NDArray[np.float64]
 
@@ -35,8 +38,7 @@ def adapted(loss: Any, inner: Any, block: Block, bias: Array, metric: Array, ave
     FloatingPointError
         A number overflowed.
     """
-    X = np.asarray(block.X)
-    Z = X @ metric if metric.ndim == 2 else X if np.all(metric == 1.0) else X * metric
+    X, Z = _rows(block.X, metric)
     slots = Slots(block.d, inner)
     places = np.array(slots.take(block.n_tasks))
     zeros, none = np.zeros(block.d), np.zeros(0)
@@ -66,13 +68,23 @@ def reach_of(law: Any, row: Array) -> float:
     return float(law.scale(state) * law.shrink(state))
 
 
-def _mean_shifts(block: Block, Z: Array, slopes: Array) -> Array:
+def _rows(X: Array | SparseRows, metric: Array) -> tuple[Any, Any]:
+    """Rows x, and M x, as kernels take them."""
+    if isinstance(X, SparseRows) and metric.ndim < 2:
+        values, columns, starts = X.parts
+        return X.parts, Sparse(values * np.broadcast_to(metric, X.shape[1])[columns], columns, starts)
+    X = np.asarray(X)
+    return X, X @ metric if metric.ndim == 2 else X * metric
+
+
+def _mean_shifts(block: Block, Z: Array | Sparse, slopes: Array) -> Array:
     """``1/n sum_k s_k C_k M x_k`` of every task (T, d)."""
-    rows = slice(None) if block.contiguous else np.argsort(block.task, kind="stable")
+    rows = np.argsort(block.task, kind="stable")
     lengths = np.bincount(block.task, minlength=block.n_tasks)
-    ends = np.cumsum(lengths)
-    scale = slopes[rows, REACH]
-    running = np.cumsum(scale)
-    later = np.repeat(running[ends - 1], lengths) - running
-    weighted = (slopes[rows, SLOPE] * later)[:, None] * Z[rows]
-    return np.asarray(np.add.reduceat(weighted, ends - lengths, axis=0) / lengths[:, None])
+    running = np.cumsum(slopes[rows, REACH])
+    later = np.repeat(running[np.cumsum(lengths) - 1], lengths) - running
+    weight = slopes[rows, SLOPE] * later / np.repeat(lengths, lengths)
+    of_tasks = sparse.csr_array((weight, (block.task[rows], rows)), shape=(block.n_tasks, block.n))
+    if isinstance(Z, Sparse):
+        return np.asarray((of_tasks @ sparse.csr_array(tuple(Z), shape=(block.n, block.d))).todense())
+    return np.asarray(of_tasks @ Z)

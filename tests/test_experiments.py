@@ -134,12 +134,31 @@ def test_numbers_are_chosen_on_validation_tasks_alone():
     config = bias.Config(tasks=30, validation=6, test=6, predicted=7, d=3, strengths=(1.0,), steps=(1e-6, 0.1))
     trial = bias.draw(config, 0, own.NOTHING)
     method = bias.methods(config, own.NOTHING)[2]
-    numbers = trials.chosen(method, trial)
-    other = trial._replace(test=trial.validation)
-    assert trials.chosen(method, other) == numbers
-    spoiled = trial.validation.predicted
-    wrong = owo.Block(spoiled.X, -100.0 * spoiled.y, spoiled.task)
-    assert trials.chosen(method, trial._replace(validation=trial.validation._replace(predicted=wrong))) != numbers
+    choice = trials.chosen(method, trial)
+    assert trials.chosen(method, trial._replace(test=trial.validation)) == choice
+    predicted, learned = trial.validation.predicted, trial.validation.learned
+    wrong = owo.Block(predicted.X, -100.0 * predicted.y, predicted.task)
+    other = trials.chosen(method, trial._replace(validation=trial.validation._replace(predicted=wrong)))
+    assert other.new != choice.new and other.online == choice.online
+    streamed = trial._replace(streamed=owo.Block(learned.X, -100.0 * learned.y, learned.task))
+    other = trials.chosen(method, streamed)
+    assert other.new == choice.new and other.online != choice.online
+
+
+def test_what_is_suffered_and_what_new_tasks_get_have_numbers_of_their_own():
+    """A step that is best for the stream may be the worst for new tasks, and is not lent to them."""
+    config = bias.Config(tasks=30, validation=6, test=6, predicted=7, d=3, strengths=(1.0,), steps=(1e-6, 0.1))
+    trial = bias.draw(config, 0, own.NOTHING)
+    learned = trial.validation.learned
+    trial = trial._replace(streamed=owo.Block(learned.X, -100.0 * learned.y, learned.task))
+    method = bias.methods(config, own.NOTHING)[2]
+    found = trials.contest(trial, [method], (30,))
+    assert found["numbers"].tolist() == [[1.0, 0.1]] and found["online_numbers"].tolist() == [[1.0, 1e-6]]
+    for step, of in ((0.1, "error"), (1e-6, "online")):
+        learner = owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), owo.DualAveraging(step), "task")
+        ledger = learner.run(trial.training)
+        expected = trials.error(learner, method, trial.test, trial) if of == "error" else ledger.average_loss()[-1]
+        assert found[of][0, 0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_bias_is_worth_its_name():

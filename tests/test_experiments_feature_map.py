@@ -36,7 +36,7 @@ def test_a_learned_map_goes_from_the_untrained_one_to_the_oracle(found):
 def test_independent_learning_is_the_untrained_map_at_another_strength(found):
     error = by_name(found)
     assert error["independent"] == pytest.approx(error["M = I / d"], rel=1e-10)
-    strengths = dict(zip(found["method"].tolist(), found["strength"], strict=True))
+    strengths = dict(zip(found["method"].tolist(), found["numbers"][:, 0], strict=True))
     assert strengths["independent"] == pytest.approx(20.0 * strengths["M = I / d"])
 
 

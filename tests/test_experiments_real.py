@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import owo
-from experiments.own import NOTHING
+from experiments.own import NOTHING, Own
 from experiments.studies import real
 from experiments.studies.real import Config
 
@@ -51,17 +51,53 @@ def test_errors_of_signs_count_no_prediction_as_half():
 def test_a_sample_of_tasks_and_tables_of_every_kind():
     for kind in ("regression", "classification"):
         config = Config(kind=kind, tasks=60, **FEW)
-        stacked = {name: np.stack([held] * 2) for name, held in real.run(config, 0, NOTHING).items()}
+        stacked = stack(real.run(config, 0, NOTHING))
         contest, hindsight = real.tables(config, stacked)
-        assert len(contest.rows) == len(hindsight.rows) == 8
+        assert len(contest.rows) == len(hindsight.rows) == 9
         assert len(real.tables(replace(config, tasks=0), stacked)) == 3  # reference numbers are of all tasks
         [figure] = real.figures(config, stacked).values()
         assert figure.axes[0].get_ylabel().startswith("test error")
 
 
+def stack(held):
+    return {name: np.stack([array] * 2) for name, array in held.items()}
+
+
+def test_a_stream_and_a_loss_of_ones_own_take_the_place_of_data_and_loss():
+    def tasks(rng):
+        return [(rng.normal(size=(6, 2)), 10.0 * rng.normal(size=6)) for _ in range(40)]
+
+    absolute = real.run(Config(**FEW), 0, Own(stream=tasks))
+    squared = real.run(Config(**FEW), 0, Own(stream=tasks, loss=owo.Squared()))
+    block, unit = real.draw(Config(**FEW), 0, Own(stream=tasks))
+    assert block.n_tasks == 40 and block.d == 3 and unit == pytest.approx(1.0, abs=0.5)
+    found = by_name(squared, "online")["independent"][-1]
+    training = block.rows(0, int(block.offsets[32]))
+    numbers = dict(zip(squared["method"].tolist(), squared["online_numbers"].tolist(), strict=True))["independent"]
+    alone = owo.OnlineWithinOnline(owo.Squared(), owo.GrowingFTRL(numbers[0]), owo.Frozen(), "task")
+    assert found == pytest.approx(alone.run(training).average_loss()[-1] * unit**2, rel=1e-12)  # squares of sd of y
+    titles = [table.title for table in real.tables(Config(**FEW), stack(squared))]
+    assert len(titles) == 2 and all(title.startswith("tasks and loss of a file") for title in titles)
+    assert "(squares of sd of y)" in real.tables(Config(**FEW), stack(squared))[1].header[1]
+    assert "(sd of y)" in real.tables(Config(**FEW), stack(absolute))[1].header[1]
+    with pytest.raises(ValueError, match="needed --set kind=classification"):
+        real.run(Config(**FEW), 0, Own(loss=owo.Logistic()))
+    with pytest.raises(ValueError, match="there are 3 tasks of two points or more; needed at least 20"):
+        real.run(Config(**FEW), 0, Own(stream=lambda rng: tasks(rng)[:3]))
+
+
+def test_oracles_are_told_biases_of_the_tasks_that_are_streamed_alone():
+    """Labels of the last fifth may be anything: training, and what is known, stay the same."""
+    loss, block = owo.Absolute(), real.draw(Config(tasks=50), 0)[0]
+    spoiled = owo.Block(block.X, np.where(block.task < 40, block.y, 99.0), block.task)
+    first, second = (real.told(loss, each.rows(0, int(each.offsets[40])), 1.0)[0] for each in (block, spoiled))
+    assert np.array_equal(first.bias, second.bias) and np.array_equal(first.mean, second.mean)
+    assert not np.allclose(first.bias, first.mean)
+
+
 @needs_data
 def test_items_are_kept_sparse_and_their_medians_known():
-    config = Config(data="jester3", one_hot=True, tasks=200, **FEW)
+    config = Config(data="jester3", tasks=200, **FEW)
     block, _ = real.draw(config, 0)
     assert not isinstance(block.X, np.ndarray) and block.n_tasks == 200
     bias = real.medians(block)
@@ -80,6 +116,10 @@ def test_settings_that_make_no_sense_and_absent_data_are_told(monkeypatch):
         Config(data="wages")
     with pytest.raises(ValueError, match="needed at least 20, or 0 for all"):
         Config(tasks=5)
+    with pytest.raises(ValueError, match="signs are of y about its median, of data with features"):
+        Config(data="sushi", kind="classification")
+    with pytest.raises(ValueError, match="leave centred true"):
+        Config(kind="classification", centred=False)
     monkeypatch.delenv("OWO_DATA", raising=False)
     with pytest.raises(FileNotFoundError, match=r"data set lenk needs the file lenk\.npz"):
         real.run(Config(data="lenk"), 0, NOTHING)

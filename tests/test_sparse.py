@@ -166,3 +166,34 @@ def test_films_are_rated_better_by_who_knows_other_people():
     together = mean_loss(block, owo.GrowingFTRL(1.0), owo.DualAveraging(0.1))
     assert together < 0.85 * mean_loss(block, owo.GrowingFTRL(1.0), owo.Frozen())
     assert together < 0.93 * min(mean_loss(block, owo.GrowingFTRL(s), owo.Frozen()) for s in strengths)
+
+
+@pytest.mark.parametrize("metric", [None, 0.7, np.linspace(0.0, 2.0, 12)], ids=["plain", "scalar", "diagonal"])
+@pytest.mark.parametrize("average", [False, True])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_new_tasks_of_sparse_points_get_the_weights_of_dense_ones(metric, average, mixed):
+    """Task by task where points are dense, so that the two have no formula in common."""
+    X, y, task = problem()
+    task = np.random.default_rng(1).permutation(task) if mixed else task
+    sparse = from_arrays(scipy.sparse.csr_array(X), y, task)
+    geometry = None if metric is None else owo.geometry.Fixed()
+    learner = owo.OnlineWithinOnline(
+        owo.Absolute(), owo.GrowingFTRL(0.5), geometry=geometry, bias=np.linspace(-1.0, 1.0, 12), metric=metric
+    )
+    weights = learner.adapt_each(sparse, average=average)
+    for row, key in enumerate(sparse.keys):
+        alone = owo.OnlineWithinOnline(
+            owo.Absolute(),
+            owo.GrowingFTRL(0.5),
+            owo.Frozen(),
+            "task",
+            geometry=geometry,
+            bias=learner.bias,
+            metric=metric,
+        )
+        iterates = []
+        for x, label in zip(X[task == key], y[task == key], strict=True):
+            iterates.append(alone.weights(0))
+            alone.learn_one(x, label, 0)
+        expected = np.mean(iterates, axis=0) if average else alone.weights(0)
+        np.testing.assert_allclose(weights[row], expected, rtol=1e-11, atol=1e-13)

@@ -86,21 +86,19 @@ class Given:
 
     def __init__(self, loss: Any, strength: float, metric: Array, at_test: Way) -> None:
         self.loss, self.strength, self.metric, self.at_test = loss, strength, metric, at_test
+        law = owo.GrowingFTRL(strength)
+        self.alone = owo.OnlineWithinOnline(loss, law, owo.Frozen(), "task", geometry=Fixed(), metric=metric)
 
     def run(self, block: owo.Block) -> owo.Ledger | None:
         """Stream tasks; nothing is learned across them."""
-        return None if self.at_test == "batch" else self._alone().run(block)
+        return None if self.at_test == "batch" else self.alone.run(block)
 
     def adapt_each(self, new: owo.Block, *, average: bool = True) -> Array:
         """Weights (T, d) of new tasks."""
         if self.at_test == "online":
-            return self._alone().adapt_each(new, average=average)
+            return self.alone.adapt_each(new, average=average)
         solved = (adapt_batch(self.loss, each.X, each.y, self.strength, metric=self.metric) for each in new.tasks())
         return np.array(list(solved))
-
-    def _alone(self) -> owo.OnlineWithinOnline:
-        law = owo.GrowingFTRL(self.strength)
-        return owo.OnlineWithinOnline(self.loss, law, owo.Frozen(), "task", geometry=Fixed(), metric=self.metric)
 
 
 class Learned:

@@ -2,8 +2,13 @@
 
 A seed is an order of the tasks. The last fifth of it is not streamed: half of that is for validation, on which numbers
 are chosen, and half for test. Columns and labels are encoded from the first tenth of the tasks alone, as in
-``owo.compare``; errors are told in standard deviations of y (MovieLens: in stars). Classification asks whether y is
-above its median, by the hinge loss.
+``owo.compare``; errors are told in standard deviations of y, of ratings in stars (jester3: in points of -10 to 10).
+Classification asks whether y is above its median, by the hinge loss. One-hot rows are an item and an intercept; they
+are kept sparse.
+
+Two oracles are told what nobody can know: the best bias in hindsight, and the mean of the tasks' own optima, both of
+the tasks that are streamed. Of one-hot rows there is one, the median rating of each item: a best bias of thousands of
+items takes too long to certify, and with the absolute loss and no learning inside tasks the medians are it.
 
 Beside it stands what the best numbers of the same coarse grid, chosen in hindsight on the stream itself, give on all
 tasks: that is how the reference numbers were measured, and nobody could have chosen so.
@@ -21,11 +26,12 @@ import owo
 from experiments import trials
 from experiments.figures import learning_curves
 from experiments.methods import INDEPENDENT, ORACLE, PER_TASK, POOLED, Known, Method, around_a_bias
-from experiments.own import Own
+from experiments.own import NOTHING, Own
 from experiments.store import Arrays
 from experiments.study import Study
-from experiments.tables import Table, contest_table, gain, number, shown
+from experiments.tables import Table, contest_table, gain, middle, number, shown
 from experiments.trials import Trial
+from owo.compare import Settings
 from owo.contenders import STEPS, STRENGTHS
 from owo.streams import Encoding, datasets
 from owo.streams.sparse import SparseRows
@@ -33,6 +39,10 @@ from owo.streams.sparse import SparseRows
 Array = NDArray[np.float64]
 
 BEST, MEDIANS = "best bias in hindsight", "medians of the items"
+ITEMS = ("ml100k-items", "jester3", "sushi")
+"""Data whose rows are an item and an intercept."""
+RATINGS = {"ml100k": "stars", "ml100k-items": "stars", "sushi": "stars", "jester3": "points"}
+"""Data whose errors are told in units of y."""
 REFERENCE = {
     ("wagepan", "regression"): (0.599, 0.523, 0.508, 0.597),
     ("wagepan", "classification"): (0.247, 0.209, 0.197, 0.258),
@@ -47,6 +57,9 @@ REFERENCE = {
     ("ml100k", "regression"): (0.872, 0.825, 0.819, 0.830),
 }
 """Independent, OWO per task, oracle and pooled, measured with other code; numbers of a coarse grid in hindsight."""
+REMARKS = {
+    "ml100k": "Independent learning differs by the grid: with `--set strengths=[0.316]` it has the reference's number."
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +68,6 @@ class Config:
 
     data: str = "wagepan"
     kind: Literal["regression", "classification"] = "regression"
-    one_hot: bool = False
-    """whether rows are an item and an intercept, kept sparse"""
     centred: bool = True
     """whether the mean of the first tenth of the tasks is taken off y"""
     tasks: int = 0
@@ -71,20 +82,25 @@ class Config:
             raise ValueError(f"data is {self.data!r}; there are {', '.join(datasets.names())}")
         if self.tasks and self.tasks < 20:
             raise ValueError(f"tasks is {self.tasks}; needed at least 20, or 0 for all")
+        if self.kind == "classification" and not (self.centred and self.data not in ITEMS):
+            raise ValueError(
+                f"kind is 'classification', with data = {self.data!r} and centred = {str(self.centred).lower()}; signs "
+                "are of y about its median, of data with features: leave centred true, and take other data"
+            )
 
 
-def draw(config: Config, seed: int) -> tuple[owo.Block, float]:
-    """All tasks in the order of a seed, encoded; and what a loss of 1 is in the unit of the tables."""
-    block = ordered(config, seed)
+def draw(config: Config, seed: int, own: Own = NOTHING) -> tuple[owo.Block, float]:
+    """All tasks in the order of a seed, encoded; and what an error of 1 is in the unit of the tables."""
+    block = ordered(config, seed, own)
     classifies = config.kind == "classification"
-    tenth = block.rows(0, int(block.offsets[max(10, -(-block.n_tasks // 10))]))
-    if config.one_hot:
-        centre, width = (float(np.mean(tenth.y)), float(np.std(tenth.y))) if config.centred else (0.0, 1.0)
-        assert isinstance(block.X, SparseRows)
+    if isinstance(block.X, SparseRows):
+        tenth = block.y[: int(block.offsets[max(10, -(-block.n_tasks // 10))])]
+        centre, width = (float(np.mean(tenth)), float(np.std(tenth))) if config.centred else (0.0, 1.0)
         parts = block.X.parts
         values = parts.values / np.sqrt(2.0)  # an item and the intercept: every row has norm 1
-        rows = SparseRows(parts._replace(values=values), block.d)
-        encoded = owo.Block(rows, (block.y - centre) / width, block.task)
+        encoded = owo.Block(
+            SparseRows(parts._replace(values=values), block.d), (block.y - centre) / width, block.task
+        )  # fmt: skip
     else:
         encoding = Encoding.fit(block.X, block.y, block.task, 0.1, classification=classifies)
         if not config.centred:
@@ -92,67 +108,74 @@ def draw(config: Config, seed: int) -> tuple[owo.Block, float]:
         encoded, width = encoding.block(block), encoding.width
     if classifies:
         return encoded, 1.0
-    return encoded, width if stars(config) else width / float(np.std(block.y))
+    return encoded, width if config.data in RATINGS else width / float(np.std(block.y))
 
 
-def ordered(config: Config, seed: int) -> owo.Block:
-    """The tasks of at least two points, as they are, in the order of a seed."""
-    table = datasets.load(config.data)
-    if config.one_hot and not isinstance(table.X, datasets.OneHot):
-        table = table._replace(X=items(config.data))
-    lengths = np.bincount(table.task)
-    rng = np.random.default_rng([seed, 0])
+def ordered(config: Config, seed: int, own: Own = NOTHING) -> owo.Block:
+    """The tasks of at least two points, as they are, in the order of a seed; a user's tasks, if there are some."""
+    X: Any
+    if own.stream is not None:
+        X, y, task = trials.joined(own.stream(np.random.default_rng([seed, 1])))
+    else:
+        X, y, task = datasets.load(config.data)[1:4]
+    lengths = np.bincount(task)
     rank = np.full(len(lengths), -1)
-    several = rng.permutation(np.flatnonzero(lengths > 1))[: config.tasks or None]
+    several = np.random.default_rng([seed, 0]).permutation(np.flatnonzero(lengths > 1))[: config.tasks or None]
+    if len(several) < 20:
+        raise ValueError(f"there are {len(several)} tasks of two points or more; needed at least 20")
     rank[several] = np.arange(len(several))
-    kept = np.flatnonzero(rank[table.task] >= 0)
-    rows = kept[np.argsort(rank[table.task[kept]], kind="stable")]
-    if isinstance(table.X, datasets.OneHot) and config.one_hot:
-        return owo.Block(
-            datasets.OneHot(table.X.item[rows], table.X.items).sparse(), table.y[rows], rank[table.task[rows]]
-        )
-    return owo.Block(table.X[rows], table.y[rows], rank[table.task[rows]])
+    kept = np.flatnonzero(rank[task] >= 0)
+    rows = kept[np.argsort(rank[task[kept]], kind="stable")]
+    X = datasets.OneHot(X.item[rows], X.items).sparse() if isinstance(X, datasets.OneHot) else X[rows]
+    return owo.Block(X, y[rows], rank[task[rows]])
 
 
-def items(name: str) -> datasets.OneHot:
-    """The items that were rated, of a data set whose table has features of items instead."""
-    read = datasets._ARCHIVES[name][1]
-    item = read.whole(read.arrays(name, item="iu")["item"], "item", 0, 1681)
-    return datasets.OneHot(item, 1682)
+def methods(config: Config, own: Own, items: bool) -> tuple[Method, ...]:
+    """Who takes part."""
+    *found, best = around_a_bias(config.strengths, config.steps)
+    if items:
+        return (*found, best._replace(name=MEDIANS), *own.methods)
 
+    def from_the_mean(loss: Any, at: Any, known: Known) -> Any:
+        assert known.mean is not None
+        return best.learner(loss, at, Known(known.mean))
 
-def methods(config: Config, own: Own) -> tuple[Method, ...]:
-    """Who takes part; the oracle is told the best bias in hindsight, of one-hot data the items' medians."""
-    found = around_a_bias(config.strengths, config.steps)
-    oracle = MEDIANS if config.one_hot else BEST
-    return (*(each._replace(name=oracle) if each.name == ORACLE else each for each in found), *own.methods)
+    return (*found, best._replace(name=BEST), best._replace(learner=from_the_mean), *own.methods)
 
 
 def run(config: Config, seed: int, own: Own) -> Arrays:
     """One order."""
-    loss = own.loss or (owo.Absolute() if config.kind == "regression" else owo.Hinge())
-    strength = 1.0 if config.kind == "regression" else 0.316
-    block, unit = draw(config, seed)
+    classifies = config.kind == "classification"
+    loss = own.loss or (owo.Hinge() if classifies else owo.Absolute())
+    if Settings(loss).classification != classifies:
+        needed = "classification" if not classifies else "regression"
+        raise ValueError(f"the loss is {loss!r} and kind is {config.kind!r}; needed --set kind={needed}")
+    block, unit = draw(config, seed, own)
     held = max(block.n_tasks // 10, 1)
     ends = block.offsets[[block.n_tasks - 2 * held, block.n_tasks - held]].tolist()
-    training = block.rows(0, ends[0])
-    comparator = None if config.one_hot else owo.hindsight.best_bias(loss, training, strength, 1e-4)
-    known = Known(medians(training) if comparator is None else comparator.bias)
-    halves = [trials.halved(block.rows(*part)) for part in ((ends[0], ends[1]), (ends[1], block.n))]
-    trial = Trial(loss, training, halves[0], halves[1], known, comparator)
-    who = methods(config, own)
-    found = trials.contest(trial, who, trials.spaced(training.n_tasks))
-    for name in ("error", "online", "regret", "certificate"):
-        found[name] = found[name] * unit
-    return found | in_hindsight(who, loss, block, known, unit)
+    training, *others = block.rows(0, ends[0]), block.rows(*ends), block.rows(ends[1], block.n)
+    known, comparator = told(loss, training, strength_of(config))
+    validation, test = (trials.halved(each) for each in others)
+    trial = Trial(loss, training, validation, test, known, comparator, others[0])
+    who = methods(config, own, comparator is None)
+    found = trials.contest(trial, who, trials.spaced(training.n_tasks)) | in_hindsight(who, loss, block, known)
+    degree = Settings(loss).degree
+    for name in found.keys() & {"online", "regret", "certificate", "hindsight"}:
+        found[name] = found[name] * unit**degree
+    brought = own.stream is not None or own.loss is not None
+    return found | {"error": found["error"] * unit, "degree": np.array(degree), "brought": np.array(brought)}
+
+
+def told(loss: Any, training: owo.Block, strength: float) -> tuple[Known, owo.hindsight.Comparator | None]:
+    """What oracles know, and what regret is against: of one-hot rows the medians, and nothing."""
+    if isinstance(training.X, SparseRows):
+        return Known(medians(training)), None
+    best = owo.hindsight.best_bias(loss, training, strength, 1e-4)
+    return Known(best.bias, mean=owo.hindsight.own_optimum(loss, training, 0.01).bias), best
 
 
 def medians(block: owo.Block) -> Array:
-    """The bias (d,) that predicts the median label of each item, of all labels for one that nobody rated.
-
-    A certified best bias of thousands of items takes too long; with the absolute loss and no learning inside tasks this
-    is it.
-    """
+    """The bias (d,) that predicts the median label of each item, of all labels for one that nobody rated."""
     assert isinstance(block.X, SparseRows)
     item, overall = block.X.parts.columns[::2], float(np.median(block.y))
     order = np.argsort(item, kind="stable")
@@ -163,14 +186,14 @@ def medians(block: owo.Block) -> Array:
     return np.sqrt(2.0) * bias  # of rows (1, 1) / sqrt(2)
 
 
-def in_hindsight(who: tuple[Method, ...], loss: Any, block: owo.Block, known: Known, unit: float) -> Arrays:
+def in_hindsight(who: tuple[Method, ...], loss: Any, block: owo.Block, known: Known) -> Arrays:
     """The least mean error (M,) of the whole stream, over each method's grid, and the numbers of it (M, 2)."""
     least, best = [], []
     for method in who:
         errors = [suffered(method.learner(loss, numbers, known), loss, block) for numbers in method.grid]
-        least.append(min(errors) * unit)
+        least.append(min(errors))
         best.append(method.grid[int(np.argmin(errors))])
-    return {"hindsight": np.array(least), "numbers": np.array(best)}
+    return {"hindsight": np.array(least), "hindsight_numbers": np.array(best)}
 
 
 def suffered(learner: Any, loss: Any, block: owo.Block) -> float:
@@ -187,13 +210,15 @@ def suffered(learner: Any, loss: Any, block: owo.Block) -> float:
 
 def tables(config: Config, arrays: Arrays) -> list[Table]:
     """The comparison; the stream with numbers of hindsight; the reference numbers, where there are some."""
-    note = "Regret beyond, and certificate against, the best bias in hindsight of the tasks that were streamed."
-    found = [
-        contest_table(f"{config.data}, {config.kind}", arrays, unit(config), note),
-        hindsight_table(config, arrays),
-    ]
-    usual = not config.one_hot and config.centred and not config.tasks
-    if usual and (config.data, config.kind) in REFERENCE:
+    items = MEDIANS in arrays["method"][0]
+    losses = "units of the loss" if config.kind == "classification" else loss_unit(config, arrays)
+    note = "" if items else (
+        f"Regret beyond, and certificate against, the {BEST} of the tasks that were streamed, which every task leaves "
+        f"at strength {strength_of(config):g}; loss, regret and certificate in {losses}."
+    )  # fmt: skip
+    found = [contest_table(title(config, arrays), arrays, unit(config), note), hindsight_table(config, arrays)]
+    as_there = config.centred != (config.data == "ml100k") and not config.tasks and not arrays["brought"].any()
+    if as_there and (config.data, config.kind) in REFERENCE:
         found.append(reference_table(config, arrays))
     return found
 
@@ -202,13 +227,14 @@ def hindsight_table(config: Config, arrays: Arrays) -> Table:
     """What every method suffers with the best numbers of the grid."""
     names, held = arrays["method"][0].tolist(), arrays["hindsight"]
     base = names.index(INDEPENDENT)
-    rows = []
-    for m, name in enumerate(names):
-        numbers = [f"{value:.3g}" for value in np.median(arrays["numbers"][:, m], axis=0)]
-        rows.append((name, shown(held[:, m]), "-" if m == base else gain(held[:, base], held[:, m]), *numbers))
+    rows = [
+        (name, shown(held[:, m]), "-" if m == base else gain(held[:, base], held[:, m]),
+         middle(arrays["hindsight_numbers"][:, m]))
+        for m, name in enumerate(names)
+    ]  # fmt: skip
     return Table(
-        f"{config.data}, {config.kind}: all tasks streamed, numbers chosen in hindsight", 
-        ("method", f"online error ({unit(config)})", "gain %", "strength", "step"), tuple(rows),
+        f"{title(config, arrays)}: all tasks streamed, numbers chosen in hindsight",
+        ("method", f"online error ({loss_unit(config, arrays)})", "gain %", "strength, step"), tuple(rows),
         "The numbers are the best of the grid for this very stream; nobody could have known them.",
     )  # fmt: skip
 
@@ -219,9 +245,10 @@ def reference_table(config: Config, arrays: Arrays) -> Table:
     for name, there in zip((INDEPENDENT, PER_TASK, BEST, POOLED), REFERENCE[config.data, config.kind], strict=True):
         ours = arrays["hindsight"][:, names.index(name)]
         rows.append((name, number(there), shown(ours), f"{float(ours.mean()) - there:+.3f}"))
+    note = f"In {unit(config)}; the reference's {ORACLE} stands against the {BEST}."
     return Table(
-        f"{config.data}, {config.kind}: reference numbers", ("method", "reference", "ours", "difference"), tuple(rows),
-        f"In {unit(config)}; the reference's {ORACLE} stands against the {BEST}.",
+        f"{title(config, arrays)}: reference numbers", ("method", "reference", "ours", "difference"), tuple(rows),
+        f"{note} {REMARKS.get(config.data, '')}".strip(),
     )  # fmt: skip
 
 
@@ -230,28 +257,40 @@ def figures(config: Config, arrays: Arrays) -> dict[str, Any]:
     return {"learning_curves": learning_curves(arrays, f"test error ({unit(config)})")}
 
 
-def stars(config: Config) -> bool:
-    """Whether errors are in units of y."""
-    return config.data == "ml100k"
+def title(config: Config, arrays: Arrays) -> str:
+    """Of tables."""
+    return f"{'tasks and loss of a file' if arrays['brought'].any() else config.data}, {config.kind}"
+
+
+def strength_of(config: Config) -> float:
+    """At which tasks leave the best bias in hindsight."""
+    return 0.316 if config.kind == "classification" else 1.0
 
 
 def unit(config: Config) -> str:
     """Of errors."""
     if config.kind == "classification":
         return "share of wrong signs"
-    return "stars" if stars(config) else "sd of y"
+    return RATINGS.get(config.data, "sd of y")
+
+
+def loss_unit(config: Config, arrays: Arrays) -> str:
+    """Of losses: that of errors, its square, or none."""
+    if config.kind == "classification":
+        return unit(config)
+    return ("units of the loss", unit(config), f"squares of {unit(config)}")[int(arrays["degree"].flat[0])]
 
 
 def _variants() -> dict[str, Config]:
-    plain = "schools lenk wagepan airfare countymurders gapminder chem97 star hsb82 verbagg".split()
+    plain = "schools lenk wagepan airfare countymurders gapminder chem97 star hsb82 population".split()
     found = {name: Config(data=name) for name in plain}
     found["lenk-raw"] = Config(data="lenk", centred=False)
-    found["ml100k-genres"] = Config(data="ml100k")
-    found["ml100k-items"] = Config(data="ml100k", one_hot=True)
-    found["jester3"] = Config(data="jester3", one_hot=True, tasks=2000)
+    found["ml100k"] = Config(data="ml100k")
+    found["ml100k-minus-3"] = Config(data="ml100k", centred=False)
+    found |= {name: Config(data=name) for name in ITEMS}
     for name in ("schools", "lenk", "wagepan", "airfare", "countymurders"):
         found[f"{name}-signs"] = Config(data=name, kind="classification")
-    return found
+    return found | {"verbagg": Config(data="verbagg", kind="classification")}
 
 
 STUDY = Study("real", "real data, tasks in random orders", _variants(), run, tables, figures)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owo.geometry.identity import geometry
-from owo.geometry.pieces import dots_given, note_given
+from owo.geometry.pieces import meet_given, note_given
 from owo.kernels import PULL, SCALE, SLACK, cut
 
 Array = NDArray[np.float64]
@@ -30,7 +30,7 @@ class Given(NamedTuple):
     """What a kernel sees of a matrix: ``z = M x`` comes with every point, slopes and scales go back."""
 
     def look(self, X: Any, Z: Any, r: int, theta: Array, q: Array, own: Array) -> tuple[float, float, float, float]:
-        return dots_given(X[r], Z[r], theta, q)
+        return meet_given(X, Z, r, theta, q)
 
     def note(
         self, X: Any, r: int, q: Array, own: Array, s: float, scale: float, half: float, hints: Array, slopes: Array

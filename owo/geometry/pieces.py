@@ -90,8 +90,7 @@ def _note_diagonal(X, r, q, cs, half, hints):
 
 
 @fast_part
-def dots_given(x, z, a, b):
-    """``<x, a>, <z, b>, <x, z>, <x, x>`` in one pass."""
+def _dots_given(x, z, a, b):
     xa = zb = xz = xx = 0.0
     for k in range(x.shape[0]):
         xa += x[k] * a[k]
@@ -99,6 +98,30 @@ def dots_given(x, z, a, b):
         xz += x[k] * z[k]
         xx += x[k] * x[k]
     return xa, zb, max(xz, 0.0), xx
+
+
+@fast_part
+def _sparse_dots_given(X, Z, r, a, b):
+    xa = zb = xz = xx = 0.0
+    for k in range(X.starts[r], X.starts[r + 1]):
+        x, z, column = X.values[k], Z.values[k], X.columns[k]
+        xa += x * a[column]
+        zb += z * b[column]
+        xz += x * z
+        xx += x * x
+    return xa, zb, max(xz, 0.0), xx
+
+
+def meet_given(X: Any, Z: Any, r: int, a: Any, b: Any) -> Any:
+    """``<x, a>, <z, b>, <x, z>, <x, x>`` for rows x and z, which have the same columns where they are sparse."""
+    return _sparse_dots_given(X, Z, r, a, b) if is_sparse(X) else _dots_given(X[r], Z[r], a, b)
+
+
+@overload(meet_given, strict=False)
+def _meet_given(X, Z, r, a, b):
+    if is_sparse(X):
+        return lambda X, Z, r, a, b: _sparse_dots_given(X, Z, r, a, b)
+    return lambda X, Z, r, a, b: _dots_given(X[r], Z[r], a, b)
 
 
 @part

@@ -123,8 +123,8 @@ def jokes(name: str, archive: Archive) -> Table:
     return _one_hot(name, archive, file, rating.astype(np.float64) / 100.0)
 
 
-def sushi(name: str, archive: Archive) -> Table:
-    """A column for each kind of sushi, and the intercept; ``y = rating - 3``."""
+def stars(name: str, archive: Archive) -> Table:
+    """A column for each item, and the intercept; ``y = rating - 3``, of ratings 1 to 5."""
     file = archive.arrays(name, user="iu", item="iu", rating="iu")
     rating = archive.whole(file["rating"], "rating", 1, 5)
     return _one_hot(name, archive, file, rating.astype(np.float64) - 3.0)

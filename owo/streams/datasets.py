@@ -146,6 +146,11 @@ _PANELS = {
 
 # ----------------------------------------------------------------------------------------- from a folder of files
 
+_MOVIELENS = (
+    "MovieLens 100K of GroupLens (Harper and Konstan 2015), grouplens.org/datasets/movielens; for research, with "
+    "acknowledgement, not to be redistributed"
+)
+
 _ARCHIVES: dict[str, tuple[Callable[[str, Archive], Table], Archive]] = {
     "schools": (
         archives.dense,
@@ -165,11 +170,11 @@ _ARCHIVES: dict[str, tuple[Callable[[str, Archive], Table], Archive]] = {
     ),
     "ml100k": (
         archives.movies,
-        Archive(
-            "ml100k.npz", 100000, 943, 21,
-            "MovieLens 100K of GroupLens (Harper and Konstan 2015), grouplens.org/datasets/movielens; for research, "
-            "with acknowledgement, not to be redistributed",
-        ),
+        Archive("ml100k.npz", 100000, 943, 21, _MOVIELENS),
+    ),
+    "ml100k-items": (
+        archives.stars,
+        Archive("ml100k.npz", 100000, 943, 1683, _MOVIELENS),
     ),
     "jester3": (
         archives.jokes,
@@ -180,7 +185,7 @@ _ARCHIVES: dict[str, tuple[Callable[[str, Archive], Table], Archive]] = {
         ),
     ),
     "sushi": (
-        archives.sushi,
+        archives.stars,
         Archive(
             "sushi.npz", 50000, 5000, 101,
             "SUSHI preference scores (Kamishima 2003); `sushi.mat` in the repository dstamos/LR-SELF; for research",
