@@ -9,11 +9,13 @@ import multiprocessing
 import os
 import pathlib
 import signal
+import statistics
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple, TextIO
@@ -75,7 +77,8 @@ def run(cases: Sequence[Case], workers: int, tell: Progress) -> list[Fault]:
             jobs += [(case, seed) for seed in case.folder.missing(case.seeds)]
         except OSError as error:
             faults[case.name] = Fault(case.name, _stored_nothing(error, case))
-    tell.begin(len(jobs), sum(case.seeds for case in cases) - len(jobs), workers)
+    jobs.sort(key=lambda job: job[1])  # all cases have their first seed before any has its second
+    tell.begin((case.name for case, _ in jobs), sum(case.seeds for case in cases) - len(jobs), workers)
     run_jobs = _in_turn if workers == 1 else _in_processes
     run_jobs(jobs, workers, faults, tell)
     for case in cases:
@@ -141,9 +144,8 @@ def _in_processes(jobs: Sequence[Job], workers: int, faults: dict[str, Fault], t
             try:
                 _take(case, done.result(), faults, tell)
             except BrokenProcessPool:
-                faults[case.name] = Fault(
-                    case.name, "a worker was ended from outside (out of memory?); the same command goes on"
-                )
+                lost = "a worker was ended from outside (out of memory?); the same command goes on"
+                _take(case, Fault(case.name, lost), faults, tell)
             if case.name in faults:
                 for other, its in waiting.items():
                     if its is case:
@@ -159,6 +161,7 @@ def _in_processes(jobs: Sequence[Job], workers: int, faults: dict[str, Fault], t
 def _take(case: Case, result: Fault | float, faults: dict[str, Fault], tell: Progress) -> None:
     if isinstance(result, Fault):
         faults[case.name] = result._replace(case=case.name)
+        tell.give_up(case.name)
     else:
         tell.step(case.name, result)
 
@@ -186,29 +189,45 @@ class Progress:
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.stream, self.clock = stream or sys.stderr, clock
         self.live = self.stream.isatty()
-        self.total = self.done = 0
+        self.todo: dict[str, int] = {}
+        """seeds of each case that are still to be run"""
+        self.took: dict[str, list[float]] = {}
+        """seconds of those that were"""
         self.workers, self.began, self.told = 1, clock(), -1e9
 
-    def begin(self, total: int, stored: int, workers: int) -> None:
-        """So many seeds are to be run, so many are there."""
-        self.total, self.done, self.workers, self.began = total, 0, workers, self.clock()
-        print(f"{total} seeds to run, {stored} stored already", file=self.stream)
+    def begin(self, todo: Iterable[str], stored: int, workers: int) -> None:
+        """These seeds are to be run, each told by the name of its case; so many are there."""
+        self.todo, self.took = dict(Counter(todo)), {}
+        self.workers, self.began = workers, self.clock()
+        print(f"{sum(self.todo.values())} seeds to run, {stored} stored already", file=self.stream)
 
     def step(self, case: str, seconds: float) -> None:
         """A seed is stored."""
-        self.done += 1
-        gone = self.clock() - self.began
-        if self.live or self.clock() - self.told >= 20.0 or self.done == self.total:
+        self.todo[case] -= 1
+        self.took.setdefault(case, []).append(seconds)
+        open_ = sum(self.todo.values())
+        if self.live or self.clock() - self.told >= 20.0 or not open_:
             self.told = self.clock()
-            left = gone / self.done * (self.total - self.done)
-            text = f"{self.done}/{self.total} seeds, {_minutes(gone)} gone, about {_minutes(left)} left"
-            text += f": {case} {seconds:.1f} s"
+            done = sum(map(len, self.took.values()))
+            text = f"{done}/{done + open_} seeds, {_minutes(self.told - self.began)} gone"
+            text += f"{self._left()}: {case} {seconds:.1f} s"
             print(f"\r{text:<100}" if self.live else text, end="" if self.live else "\n", file=self.stream, flush=True)
+
+    def give_up(self, case: str) -> None:
+        """A case failed; the rest of its seeds will not be run."""
+        self.todo.pop(case, None)
 
     def end(self) -> None:
         """All is done that could be."""
-        if self.live and self.done:
+        if self.live and self.took:
             print(file=self.stream)
+
+    def _left(self) -> str:
+        """In words, once a seed of every case has shown how long one takes."""
+        if any(count and case not in self.took for case, count in self.todo.items()):
+            return ""
+        work = sum(count * statistics.median(self.took[case]) for case, count in self.todo.items() if count)
+        return f", about {_minutes(work / self.workers)} left"
 
 
 def _minutes(seconds: float) -> str:

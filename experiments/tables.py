@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -100,6 +101,21 @@ def contest_table(title: str, arrays: Arrays, unit: str, note: str = "") -> Tabl
             shown(arrays["regret"][:, m]), shown(arrays["certificate"][:, m]), online_numbers,
         ))  # fmt: skip
     return Table(title, header, tuple(rows), note)
+
+
+def reference_table(title: str, rows: Iterable[tuple[str, tuple[float, float], Array]], note: str) -> Table:
+    """What other code measured, as least and largest number, beside ours; and how far ours lies outside.
+
+    >>> reference_table("errors", [("mine", (0.1, 0.2), np.array([0.25])), ("other", (0.1, 0.1), np.ones(1))], "").rows
+    (('mine', '.100 to .200', '.250', '+.050'), ('other', '.100', '1.000', '+.900'))
+    """
+    held = []
+    for name, (least, largest), ours in rows:
+        mean = float(np.mean(ours))
+        apart = mean - min(max(mean, least), largest)
+        there = number(least) if least == largest else f"{number(least)} to {number(largest)}"
+        held.append((name, there, shown(ours), f"{'+' if apart > 0.0 else ''}{number(apart)}" if apart else "0"))
+    return Table(title, ("method", "reference", "ours", "difference"), tuple(held), note)
 
 
 def _gain_online(online: Array, base: int, m: int) -> str:

@@ -348,13 +348,16 @@ def test_the_list_names_every_study_and_its_settings(capsys):
 def test_progress_tells_the_time_that_is_left():
     import io
 
-    clock = iter([0.0, 0.0, 30.0, 30.0, 30.0, 61.0, 61.0, 61.0])
+    clock = iter([0.0, 0.0, 30.0, 30.0, 61.0, 61.0])
     stream = io.StringIO()
     tell = runner.Progress(stream, lambda: next(clock))
-    tell.begin(4, 1, 2)
+    tell.begin(["bias/regression"] * 2 + ["real/lenk"] * 2 + ["drift/moving"] * 3, 1, 2)
     tell.step("bias/regression", 12.0)
-    assert "4 seeds to run, 1 stored already" in stream.getvalue()
-    assert "1/4 seeds, 0:30 gone, about 1:30 left: bias/regression 12.0 s" in stream.getvalue()
+    assert "7 seeds to run, 1 stored already" in stream.getvalue()
+    assert "1/7 seeds, 0:30 gone: bias/regression 12.0 s" in stream.getvalue()  # of lenk nobody knows yet
+    tell.give_up("drift/moving")
+    tell.step("real/lenk", 4.0)
+    assert "2/4 seeds, 1:01 gone, about 0:08 left: real/lenk 4.0 s" in stream.getvalue()
 
 
 # ------------------------------------------------------------------------------------------------------------- reports

@@ -29,7 +29,7 @@ from experiments.methods import INDEPENDENT, ORACLE, PER_TASK, POOLED, Known, Me
 from experiments.own import NOTHING, Own
 from experiments.store import Arrays
 from experiments.study import Study
-from experiments.tables import Table, contest_table, gain, middle, number, shown
+from experiments.tables import Table, contest_table, gain, middle, reference_table, shown
 from experiments.trials import Trial
 from owo.compare import Settings
 from owo.contenders import STEPS, STRENGTHS
@@ -219,7 +219,12 @@ def tables(config: Config, arrays: Arrays) -> list[Table]:
     found = [contest_table(title(config, arrays), arrays, unit(config), note), hindsight_table(config, arrays)]
     as_there = config.centred != (config.data == "ml100k") and not config.tasks and not arrays["brought"].any()
     if as_there and (config.data, config.kind) in REFERENCE:
-        found.append(reference_table(config, arrays))
+        names = arrays["method"][0].tolist()
+        there = zip((INDEPENDENT, PER_TASK, BEST, POOLED), REFERENCE[config.data, config.kind], strict=True)
+        rows = [(name, (value, value), arrays["hindsight"][:, names.index(name)]) for name, value in there]
+        told = f"In {unit(config)}; the reference's {ORACLE} stands against the {BEST}."
+        remark = f"{told} {REMARKS.get(config.data, '')}".strip()
+        found.append(reference_table(f"{title(config, arrays)}: reference numbers", rows, remark))
     return found
 
 
@@ -236,19 +241,6 @@ def hindsight_table(config: Config, arrays: Arrays) -> Table:
         f"{title(config, arrays)}: all tasks streamed, numbers chosen in hindsight",
         ("method", f"online error ({loss_unit(config, arrays)})", "gain %", "strength, step"), tuple(rows),
         "The numbers are the best of the grid for this very stream; nobody could have known them.",
-    )  # fmt: skip
-
-
-def reference_table(config: Config, arrays: Arrays) -> Table:
-    """Reference numbers, ours, and the difference."""
-    names, rows = arrays["method"][0].tolist(), []
-    for name, there in zip((INDEPENDENT, PER_TASK, BEST, POOLED), REFERENCE[config.data, config.kind], strict=True):
-        ours = arrays["hindsight"][:, names.index(name)]
-        rows.append((name, number(there), shown(ours), f"{float(ours.mean()) - there:+.3f}"))
-    note = f"In {unit(config)}; the reference's {ORACLE} stands against the {BEST}."
-    return Table(
-        f"{title(config, arrays)}: reference numbers", ("method", "reference", "ours", "difference"), tuple(rows),
-        f"{note} {REMARKS.get(config.data, '')}".strip(),
     )  # fmt: skip
 
 
