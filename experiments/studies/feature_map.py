@@ -34,6 +34,8 @@ from owo.geometry import Exact, Exponentiated, FeatureMap, Fixed, Paper, Project
 Array = NDArray[np.float64]
 Way = Literal["online", "batch"]
 UNIT = "units of y"
+STRENGTH = 0.02
+"""At which tasks leave 0 in the optima that regret is against."""
 REFERENCE = {
     INDEPENDENT: (0.152, 0.152),
     "M = I / d": (0.152, 0.152),
@@ -72,8 +74,9 @@ def draw(config: Config, seed: int, own: Own) -> Trial:
     if own.stream is not None:
         return trials.from_tasks(own.stream(rng), loss, config.validation, config.test)
     training, validation, test = (tasks(config, n, rng) for n in (config.tasks, config.validation, config.test))
-    oracle = np.where(np.arange(config.d) < config.shared, 1.0 / config.shared, 0.0)
-    return Trial(loss, training.learned, validation, test, Known(np.zeros(config.d), oracle))
+    none, metric = np.zeros(config.d), np.where(np.arange(config.d) < config.shared, 1.0 / config.shared, 0.0)
+    optima = owo.hindsight.given_bias(loss, training.learned, STRENGTH, none, "optima in the oracle map", metric=metric)
+    return Trial(loss, training.learned, validation, test, Known(none, metric), optima)
 
 
 def tasks(config: Config, count: int, rng: np.random.Generator) -> Halves:
@@ -143,7 +146,8 @@ def methods(config: Config, own: Own) -> tuple[Method, ...]:
     def given(name: str, metric: Array | None, at_test: Way, times: float = 1.0) -> Method:
         def learner(loss: Any, at: Numbers, known: Known) -> Given:
             told = known.metric if metric is None else metric
-            return Given(loss, at.strength, np.ones(d) if told is None else told, at_test)
+            assert told is not None
+            return Given(loss, at.strength, told, at_test)
 
         return Method(name, learner, tuple(times * each for each in strengths))
 
@@ -156,6 +160,9 @@ def methods(config: Config, own: Own) -> tuple[Method, ...]:
 
         return Method(name, learner, strengths, steps)
 
+    oracles = [given("oracle map", None, "online"), given("oracle map, batch", None, "batch")]
+    if own.stream is not None:  # of whose tasks nobody knows the best map
+        oracles.clear()
     return (
         given(INDEPENDENT, np.ones(d), "online", d),
         given("M = I / d", flat, "online"),
@@ -167,8 +174,7 @@ def methods(config: Config, own: Own) -> tuple[Method, ...]:
         learned("exact subgradients", Projected(), Paper(), exact=True),
         learned("exact subgradients, batch", Projected(), Paper(), exact=True, at_test="batch"),
         learned("OWO map, batch at test", Projected(), Paper(), at_test="batch"),
-        given("oracle map", None, "online"),
-        given("oracle map, batch", None, "batch"),
+        *oracles,
         *own.methods,
     )  # fmt: skip
 
@@ -182,13 +188,17 @@ def run(config: Config, seed: int, own: Own) -> Arrays:
 
 def tables(config: Config, arrays: Arrays) -> list[Table]:
     """The comparison; and the reference numbers, where tasks are as they were there."""
-    found = [contest_table("Learning a feature map", arrays, UNIT)]
+    names = arrays["method"][0].tolist()
+    against = f"the tasks' optima in the oracle map at strength {STRENGTH}"
+    note = (
+        f"Regret beyond, and certificate against, {against if 'oracle map' in names else 'the best bias in hindsight'}."
+    )
+    found = [contest_table("Learning a feature map", arrays, UNIT, note)]
     if config == Config() and not arrays["brought"].any():
-        names = arrays["method"][0].tolist()
         rows = [(name, there, arrays["error"][:, names.index(name), -1]) for name, there in REFERENCE.items()]
         remark = (
-            "Exact subgradients cannot come below the oracle map by batch, which knows what they look for: the "
-            "reference must have had another protocol for them. With the online map the batch at test gives the same."
+            "The oracle map by batch, which is told what exact subgradients look for, does not come to .054 on these "
+            "tasks; so what had it there was measured on others, or otherwise."
         )
         found.append(reference_table("Learning a feature map: reference numbers", rows, remark))
     return found
