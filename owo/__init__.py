@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from owo.grid import Configuration, Grid
 from owo.laws import (
     AdaptiveNorm,
     Ball,
@@ -52,9 +53,11 @@ __all__ = [
     "Certificate",
     "CertificateViolation",
     "CoinBetting",
+    "Configuration",
     "DualAveraging",
     "EpsilonInsensitive",
     "Frozen",
+    "Grid",
     "GrowingFTRL",
     "Hinge",
     "Huber",

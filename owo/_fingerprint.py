@@ -55,7 +55,12 @@ def edition(function: Callable[..., Any]) -> str:
 def _toolchain() -> bytes:
     """The compilers, and how they are called."""
     digest = hashlib.sha256(f"{np.__version__} {numba.__version__} strict={STRICT}".encode())
-    for name in ("_record.py", "rows.py", "geometry/pieces.py"):  # they overload, which numba looks up by itself
+    for name in (
+        "_record.py",
+        "rows.py",
+        "abreast.py",
+        "geometry/pieces.py",
+    ):  # they overload, which numba looks up by itself
         digest.update((pathlib.Path(__file__).parent / name).read_bytes())
     return digest.digest()
 

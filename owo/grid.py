@@ -1,0 +1,395 @@
+"""Many configurations of ``OnlineWithinOnline`` in one pass over the data, each with its own ledger.
+
+Configurations whose laws are of the same kind run side by side, as lanes of one compiled pass (``owo.lanes``); their
+numbers are those of separate runs, but for rounding.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from owo import kernels, lanes
+from owo._record import is_record
+from owo.abreast import WIDTH
+from owo.doors import as_law, as_loss, as_vector, refuse_labels, refuse_open, whole
+from owo.growing import Growing
+from owo.laws import CoinBetting
+from owo.ledger import Ledger
+from owo.online import OnlineWithinOnline
+from owo.streams import Block, Task, as_blocks
+from owo.streams.sparse import SparseRows
+
+Array = NDArray[np.float64]
+
+ACCOUNT = len(kernels.ACCOUNT)
+
+
+class Configuration(NamedTuple):
+    """What one learner of a grid is made of: see ``OnlineWithinOnline``."""
+
+    inner: Any
+    outer: Any
+    update: Literal["task", "point"] = "point"
+
+
+class Grid:
+    """Learners that differ in their laws, over the same tasks, in one pass.
+
+    Parameters
+    ----------
+    loss : a record of ``owo.losses``, of one prediction
+    inner, outer : a law, or a list of laws, inside tasks and across them; default ``CoinBetting()``
+    update : ``"point"``, ``"task"``, or a list of both: when the bias moves
+    bias : array (d,), where all begin; default zeros
+    certificates : whether to keep what certificates need: 112 bytes a task and configuration, beside 8 for its loss
+
+    Attributes
+    ----------
+    configurations : list of all combinations, the inner law varying slowest; ``of`` takes a list of your own
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``OnlineWithinOnline``; no configuration, or a loss of scores.
+
+    Examples
+    --------
+    >>> import owo
+    >>> inner, outer = [owo.GrowingFTRL(s) for s in (0.1, 1.0)], [owo.DualAveraging(0.1), owo.Frozen()]
+    >>> grid = owo.Grid(owo.Absolute(), inner, outer)
+    >>> ledger = grid.run([([[1.0], [1.0]], [2.0, 3.0])] * 30)
+    >>> ledger.losses.shape, grid.configurations[ledger.best].outer
+    ((30, 4), DualAveraging(step=0.1))
+    >>> grid.learner(ledger.best).adapt([[1.0]], [2.0]).shape
+    (1,)
+    """
+
+    def __init__(
+        self, loss: Any, inner: Any = None, outer: Any = None, update: Any = "point", *, bias: ArrayLike | None = None,
+        certificates: bool = True,
+    ) -> None:  # fmt: skip
+        axes = (_several(inner), _several(outer), [update] if isinstance(update, str) else list(update))
+        self._begin(loss, itertools.starmap(Configuration, itertools.product(*axes)), bias, certificates)
+
+    @classmethod
+    def of(
+        cls, loss: Any, configurations: Iterable[Any], *, bias: ArrayLike | None = None, certificates: bool = True
+    ) -> Grid:
+        """A grid of configurations of your own choice, each ``(inner, outer)`` or ``(inner, outer, update)``."""
+        made = cls.__new__(cls)
+        made._begin(loss, (Configuration(*each) for each in configurations), bias, certificates)
+        return made
+
+    def _begin(self, loss: Any, configurations: Iterable[Configuration], bias: Any, certificates: bool) -> None:
+        self.loss, self.configurations = as_loss(loss), list(configurations)
+        if not self.configurations:
+            raise ValueError("there is no configuration; give at least one law inside tasks and one across them")
+        for each in self.configurations:
+            OnlineWithinOnline(self.loss, *each)  # refuses what it cannot use
+        self.certificates = bool(certificates)
+        self._groups: list[_Group] | None = None
+        self._ledger: GridLedger | None = None
+        self.d: int | None = None
+        self._points = 0
+        if bias is not None:
+            self._open(as_vector(bias, "bias"))
+
+    def __repr__(self) -> str:
+        return f"<Grid of {len(self.configurations)} configurations, {self.loss!r}>"
+
+    def __len__(self) -> int:
+        """Return the number of configurations."""
+        return len(self.configurations)
+
+    def _open(self, centre: Array) -> None:
+        self.d, self.centre = len(centre), centre
+        kinds: dict[Any, list[int]] = {}
+        for number, (inner, outer, update) in enumerate(self.configurations):
+            kinds.setdefault((_kind(inner), _kind(outer), update), []).append(number)
+        self._groups = [_Group.of(self.configurations, members, centre) for members in kinds.values()]
+        self._ledger = GridLedger(self)
+
+    @property
+    def ledger(self) -> GridLedger:
+        """What happened so far, in all configurations."""
+        if self._ledger is None:
+            raise ValueError("the ledger has no dimension before any data: call run first, or pass bias=")
+        return self._ledger
+
+    def run(self, stream: Block | Task | Iterable[Any], *, points: bool = False, threads: int = 1) -> GridLedger:
+        """Learn from a stream of whole tasks; each block of it in one compiled call for each kind of configuration.
+
+        Parameters
+        ----------
+        stream : as for ``OnlineWithinOnline.run``; tasks one after another, each whole, of dense points
+        points : keep losses, predictions and labels of every point in ``ledger.points``: 16 bytes a configuration
+        threads : that share the configurations, in blocks of 64; the numbers do not depend on how many
+
+        Returns
+        -------
+        GridLedger
+            With everything that was seen since the grid was made. A configuration that overflows is lost
+            (``ledger.failed``), the others go on.
+
+        Raises
+        ------
+        ValueError, TypeError
+            From data that cannot be used, also mixed tasks, parts of tasks and sparse points; the block they are in
+            leaves no trace.
+        """
+        threads = whole(threads, "threads", 1)
+        empty = True
+        for block in as_blocks(stream, 0 if self._ledger is None else len(self._ledger.rounds)):
+            empty = False
+            self._learn(block, points, threads)
+        if empty:
+            raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
+        return self.ledger
+
+    def _learn(self, block: Block, points: bool, threads: int) -> None:
+        """One block, in all configurations or in none."""
+        refuse_labels(self.loss, block.y, lambda row: block.keys[block.task[row]])
+        refuse_open(block, "a grid needs")
+        if not block.contiguous:
+            raise ValueError(
+                "tasks are mixed, and a grid takes them one after another: pass block.grouped(), or run an "
+                "OnlineWithinOnline for each configuration"
+            )
+        if isinstance(block.X, SparseRows):
+            raise TypeError("X is sparse, and a grid takes dense points; pass X.toarray()")
+        if self.d is None:
+            self._open(np.zeros(block.d))
+        if block.d != self.d:
+            raise ValueError(f"points have {block.d} features; this grid has {self.d}")
+        assert self._groups is not None and self._ledger is not None
+        before = [group.lanes.copied() for group in self._groups]
+        try:
+            with ThreadPoolExecutor(threads) as pool:
+                noted = [self._stream(group, block, points, threads, pool) for group in self._groups]
+        except BaseException:
+            for group, saved in zip(self._groups, before, strict=True):
+                group.lanes = saved
+            raise
+        self._points += block.n
+        self._ledger._add(block, noted, points)
+
+    def _stream(self, group: _Group, block: Block, points: bool, threads: int, pool: ThreadPoolExecutor) -> lanes.Noted:
+        T, C = block.n_tasks, len(group.members)
+        rows, kept = (block.n if points else 0), (T if self.certificates else 0)
+        (losses, predictions), tasks = np.empty((2, rows, C)), np.empty((T, C))
+        accounts, tallies = np.empty((2, kept, ACCOUNT, C))
+        noted = lanes.Noted(losses, predictions, accounts, tallies, tasks)
+        first = self.configurations[group.members[0]]
+        blocks = len(group.lanes.rows)
+        cuts = np.linspace(0, blocks, min(threads, blocks) + 1).astype(int).tolist()
+
+        def part(start: int, stop: int) -> None:
+            some = lanes.Lanes(*(array[start:stop] for array in group.lanes))
+            lanes.run(
+                self.loss, first.inner, first.outer, first.update == "point", block.X, block.y, block.offsets,
+                self.centre, some, lanes.scratch(), noted, start,
+            )  # fmt: skip
+
+        if len(cuts) == 2:
+            part(*cuts)
+        else:
+            list(pool.map(lambda pair: part(*pair), itertools.pairwise(cuts)))
+        return noted
+
+    def learner(self, number: int) -> OnlineWithinOnline:
+        """The learner of a configuration as it stands, to adapt to tasks, to predict, or to go on alone.
+
+        Raises ``FloatingPointError`` for a configuration that overflowed.
+        """
+        ledger = self.ledger[number]
+        inner, outer, update = self.configurations[number]
+        learner = OnlineWithinOnline(self.loss, inner, outer, update, bias=self.centre)
+        assert self._groups is not None
+        group = next(each for each in self._groups if number % len(self) in each.members)
+        total, play, meta, tally = group.state(group.members.index(number % len(self)))
+        learner._total[:], learner._theta[:], learner._meta[:], learner._tally[:] = total, play, meta, tally
+        learner._clock[:] = self._points, len(ledger), 0
+        learner._ledger = ledger
+        return learner
+
+
+class GridLedger:
+    """What a grid suffered, an entry a task and configuration; ``ledger[c]`` is the ``Ledger`` of configuration c.
+
+    Attributes
+    ----------
+    points : list of dicts of arrays (loss and prediction (n, C), label (n,), task), if points were kept
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self.points: list[dict[str, Any]] = []
+        self._keys: list[Hashable] = []
+        self._rounds = Growing(1)
+        self._losses = Growing(len(grid))
+        self._tables: list[tuple[list[Array], list[Array]]] = [([], []) for _ in grid._groups or ()]
+
+    def _add(self, block: Block, noted: Sequence[lanes.Noted], points: bool) -> None:
+        groups = self._grid._groups or []
+        losses = np.empty((block.n_tasks, len(self._grid)))
+        for group, rows, (accounts, tallies) in zip(groups, noted, self._tables, strict=True):
+            losses[:, group.members] = rows.tasks
+            accounts.append(rows.accounts)
+            tallies.append(rows.tallies)
+        losses[:, self.failed] = np.inf
+        self._losses.append(losses)
+        self._rounds.append(np.diff(block.offsets)[:, None].astype(np.float64))
+        self._keys += block.keys
+        if points:
+            shape = block.n, len(self._grid)
+            loss, prediction = np.empty(shape), np.empty(shape)
+            for group, rows in zip(groups, noted, strict=True):
+                loss[:, group.members], prediction[:, group.members] = rows.losses, rows.predictions
+            keys = [block.keys[code] for code in block.task.tolist()]
+            self.points.append({"loss": loss, "prediction": prediction, "label": block.y.copy(), "task": keys})
+
+    def __len__(self) -> int:
+        """Return the number of configurations."""
+        return len(self._grid)
+
+    def __repr__(self) -> str:
+        return f"<GridLedger of {len(self)} configurations: {len(self._keys)} tasks, {int(self.rounds.sum())} points>"
+
+    @property
+    def configurations(self) -> list[Configuration]:
+        """Those of the grid."""
+        return self._grid.configurations
+
+    @property
+    def keys(self) -> list[Hashable]:
+        """Keys of the tasks."""
+        return list(self._keys)
+
+    @property
+    def rounds(self) -> Array:
+        """Points of each task, (T,)."""
+        return self._rounds.filled[:, 0]
+
+    @property
+    def losses(self) -> Array:
+        """Summed loss of each task, (T, C); infinite from the block on in which a configuration overflowed."""
+        return self._losses.filled
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """Which configurations overflowed, (C,)."""
+        found = np.zeros(len(self._grid), dtype=np.bool_)
+        for group in self._grid._groups or ():
+            found[group.members] = group.numbers(lanes.FAILED) > 0.0
+        return found
+
+    def cumulative_loss(self) -> Array:
+        """Loss summed over all tasks so far, (T, C)."""
+        return np.cumsum(self.losses, axis=0)
+
+    def average_loss(self) -> Array:
+        """Cumulative loss over points so far, (T, C)."""
+        return self.cumulative_loss() / np.cumsum(self.rounds)[:, None]
+
+    @property
+    def best(self) -> int:
+        """The configuration of least loss so far."""
+        if not len(self._keys):
+            raise ValueError("no task has ended, so no configuration is the best yet")
+        return int(np.argmin(self.losses.sum(axis=0)))
+
+    def regret(self, comparator: Any) -> Array:
+        """Loss beyond a comparator's, (T, C), at every task boundary: see ``Ledger.regret``."""
+        return np.stack([self[c].regret(comparator) for c in range(len(self))], axis=1)
+
+    def certificate(self, comparator: Any) -> Array:
+        """The bounds that ``regret(comparator)`` cannot exceed, (T, C): see ``Ledger.certificate``."""
+        return np.stack([self[c].certificate(comparator).total for c in range(len(self))], axis=1)
+
+    def __getitem__(self, number: int) -> Ledger:
+        """Return the ledger of one configuration, as if it had run alone.
+
+        Raises
+        ------
+        IndexError
+            There is no such configuration.
+        FloatingPointError
+            It overflowed.
+        ValueError
+            The grid keeps no certificates.
+        """
+        inner, outer, update = self.configurations[number]
+        number %= len(self)
+        if self.failed[number]:
+            raise FloatingPointError(f"configuration {number} overflowed: {inner!r}, {outer!r}; take smaller steps")
+        if not self._grid.certificates:
+            raise ValueError(
+                "this grid keeps losses only (certificates=False), so a configuration has no ledger of its own"
+            )
+        ledger = Ledger(
+            inner, outer, update, self._grid.centre, repr(OnlineWithinOnline(self._grid.loss, inner, outer, update))
+        )
+        for group, (accounts, tallies) in zip(self._grid._groups or (), self._tables, strict=True):
+            if number in group.members and accounts:
+                place = group.members.index(number)
+                written = kernels.room(0, len(self._keys), 0, len(self._grid.centre))
+                written.accounts[:] = np.concatenate([each[:, :, place] for each in accounts])
+                written.tallies[:] = np.concatenate([each[:, :, place] for each in tallies])
+                written.tasks[:] = 0.0
+                written.tasks[:, kernels.LOSS] = self.losses[:, number]
+                ledger.append(self._keys, range(len(self._keys)), written, np.empty((0, 1)))
+        return ledger
+
+
+@dataclass
+class _Group:
+    """Configurations of the same kind."""
+
+    members: list[int]
+    lanes: lanes.Lanes
+    at_meta: int
+    states: int
+    """numbers of the state across tasks"""
+
+    @classmethod
+    def of(cls, configurations: Sequence[Configuration], members: list[int], centre: Array) -> _Group:
+        """Their lanes, before any data."""
+        pairs = [configurations[number][:2] for number in members]
+        inner, outer = pairs[0]
+        begun = lanes.begin(pairs, centre)
+        return cls(members, begun, lanes.STATES + len(inner.start()), len(outer.start()))
+
+    def numbers(self, row: int) -> Array:
+        """A row of scalars, one a member."""
+        rows = self.lanes.rows.reshape(len(self.lanes.rows), -1, WIDTH)[:, row]
+        return np.asarray(rows.ravel()[: len(self.members)])
+
+    def state(self, place: int) -> tuple[Array, Array, Array, Array]:
+        """G, theta, state and account of the learner across tasks."""
+        block, lane = divmod(place, WIDTH)
+        rows, total, play = (
+            each[block].reshape(-1, WIDTH)[:, lane] for each in (self.lanes.rows, self.lanes.total, self.lanes.play)
+        )
+        return total, play, rows[self.at_meta : self.at_meta + self.states], rows[lanes.OF_STREAM :][:ACCOUNT]
+
+
+def _several(laws: Any) -> list[Any]:
+    """One law or several, as a list."""
+    if laws is None:
+        return [CoinBetting()]
+    return [laws] if is_record(laws) or not isinstance(laws, Iterable) else [as_law(each, "law") for each in laws]
+
+
+def _kind(record: Any) -> Any:
+    """What has to be the same for two records to be lanes of one pass: all but their numbers."""
+    parts = tuple(
+        _kind(each) if is_record(each) else None if isinstance(each, float) else each for each in record
+    )  # fmt: skip
+    return type(record), parts
