@@ -40,6 +40,7 @@ format: .venv/dev.stamp  ## put the sources into the project's format
 ifneq ($(findstring bench,$(TARGETS)),)
 bench: .venv/dev.stamp  ## measure speed
 	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks.grid
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.metric
 endif
 
