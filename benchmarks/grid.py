@@ -135,7 +135,7 @@ def measure(points: int, d: int, n: int, repetitions: int, compiled: Any | None)
 def table(results: list[dict[str, Any]]) -> str:
     """Markdown."""
     lines = [
-        "| d | n | grid, M configuration-points/s | losses | separate | C | NumPy | grid / separate | losses / C | 2 threads |",
+        "| d | n | grid, M/s | losses | separate | C | NumPy | grid / separate | losses / C | 2 threads |",
         "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for r in results:

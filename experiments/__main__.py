@@ -23,6 +23,12 @@ def main(words: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(f"experiments: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"experiments: cannot write {error.filename or 'there'}: {error.strerror or error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nstopped; what is stored stays, and the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
@@ -77,8 +83,12 @@ def _run(asked: argparse.Namespace) -> int:
     settings = (from_file(asked.config) if asked.config else {}) | parsed(asked.set)
     cases = []
     for study, variant in runner.chosen(asked.names):
-        config = overridden(study.variants[variant], settings)
+        try:
+            config = overridden(study.variants[variant], settings)
+        except SettingsError as error:
+            raise SettingsError(f"{study.name}/{variant}: {error}") from None
         cases.append(runner.case_of(study, variant, config, asked.seeds or study.seeds, asked.brought, asked.out))
+    cases = runner.once(cases)
     return _told(cases, runner.run(cases, asked.workers, runner.Progress()))
 
 
@@ -104,7 +114,7 @@ def _report(asked: argparse.Namespace) -> int:
 
 
 def _told(cases: Sequence[runner.Case], faults: Sequence[runner.Fault]) -> int:
-    """Print what came out; 1 if anything failed for another reason than absent data."""
+    """Print what came out; 1 if anything failed for another reason than absent data, or nothing came out."""
     failed = {fault.case: fault for fault in faults}
     for case in cases:
         if case.name not in failed:
@@ -113,7 +123,7 @@ def _told(cases: Sequence[runner.Case], faults: Sequence[runner.Fault]) -> int:
             )
     for fault in faults:
         print(f"{fault.case}: {'skipped' if fault.absent else 'FAILED'}: {fault.message}", file=sys.stderr)
-    return int(any(not fault.absent for fault in faults))
+    return int(any(not fault.absent for fault in faults) or len(failed) == len(cases))
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ MARKERS = "os^vDP<>*Xd"
 DASHES = ("-", "--", "-.", ":")
 
 
-def learning_curves(arrays: Arrays, label: str, of: str = "error", methods: Sequence[str] | None = None) -> Figure:
-    """A line a method against training tasks seen."""
+def learning_curves(arrays: Arrays, unit: str, of: str = "error", methods: Sequence[str] | None = None) -> Figure:
+    """A line a method, test error against training tasks seen, in a unit unless signs are predicted."""
     figure, ax = blank()
     seen, names = arrays["seen"][0], arrays["method"][0].tolist()
     for m, name in enumerate(names):
@@ -28,7 +28,7 @@ def learning_curves(arrays: Arrays, label: str, of: str = "error", methods: Sequ
             line(ax, m, seen, mean, half, name)
     ax.set_xscale("log")
     ax.set_xlabel("training tasks seen")
-    ax.set_ylabel(label)
+    ax.set_ylabel(f"test error ({'share of wrong signs' if arrays['classifies'].any() else unit})")
     beside(ax)
     return figure
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -54,10 +54,27 @@ class Method(NamedTuple):
     average: bool = True
     """whether a new task gets the mean of its iterates, for which transfer has a guarantee, or the last one"""
 
+    def begun(self, loss: Any, numbers: Numbers, known: Known, *needed: str) -> Any:
+        """A fresh learner, which has ``run`` and what else is ``needed``, or ``TypeError``."""
+        learner = self.learner(loss, numbers, known)
+        for name in ("run", *needed):
+            if not callable(getattr(learner, name, None)):
+                raise TypeError(f"method {self.name!r} makes a {type(learner).__name__}, which has no {name}(...)")
+        return learner
+
     @property
     def grid(self) -> list[Numbers]:
         """All numbers that are tried."""
         return [Numbers(*pair) for pair in itertools.product(self.strengths, self.steps)]
+
+
+def distinct(methods: Sequence[Method]) -> list[str]:
+    """The names of methods, each once, or ``ValueError``."""
+    names = [method.name for method in methods]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"two methods have the name {twice!r}; give yours another one")
+    return names
 
 
 def around_a_bias(strengths: tuple[float, ...], steps: tuple[float, ...]) -> tuple[Method, ...]:

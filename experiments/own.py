@@ -35,6 +35,7 @@ import numpy as np
 
 from experiments.methods import Method
 from experiments.settings import SettingsError
+from owo.doors import as_loss
 
 
 class Own(NamedTuple):
@@ -45,6 +46,8 @@ class Own(NamedTuple):
     stream: Callable[[np.random.Generator], Any] | None = None
     digest: str = ""
     """of the file; empty if there is none"""
+    file: str = ""
+    """where it is"""
 
 
 NOTHING = Own()
@@ -62,7 +65,8 @@ def load(path: str | None) -> Own:
         return NOTHING
     file = pathlib.Path(path).resolve()
     if not file.is_file():
-        raise SettingsError(f"--with {path}: there is no such file")
+        what = "a folder is there; needed a Python file" if file.is_dir() else "there is no such file"
+        raise SettingsError(f"--with {path}: {what}")
     name = f"experiments_own_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
@@ -71,7 +75,7 @@ def load(path: str | None) -> Own:
     sys.modules[name] = module  # where the classes of the file are looked up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SettingsError(f"--with {path}: {type(error).__name__}: {error}") from error
     found = {key: getattr(module, key) for key in ("methods", "loss", "stream") if hasattr(module, key)}
     if not found:
@@ -79,6 +83,26 @@ def load(path: str | None) -> Own:
     methods = found.get("methods", ())
     if not isinstance(methods, list | tuple) or not all(isinstance(each, Method) for each in methods):
         raise SettingsError(f"--with {path}: methods is {methods!r}; needed a list of experiments.Method")
+    for method in methods:
+        _refuse(method, path)
+    names = [method.name for method in methods]
+    if len(set(names)) < len(names):
+        raise SettingsError(f"--with {path}: methods have the names {names}; needed each name once")
+    if "loss" in found:
+        try:
+            as_loss(found["loss"])
+        except TypeError as error:
+            raise SettingsError(f"--with {path}: {error}") from None
     if "stream" in found and not callable(found["stream"]):
         raise SettingsError(f"--with {path}: stream is {found['stream']!r}; needed a function of a random generator")
-    return Own(**found, digest=hashlib.sha256(file.read_bytes()).hexdigest()[:12])
+    return Own(**found, digest=hashlib.sha256(file.read_bytes()).hexdigest()[:12], file=str(file))
+
+
+def _refuse(method: Method, path: str) -> None:
+    """Raise the ``SettingsError`` of a method that no study could use."""
+    if not isinstance(method.name, str) or not method.name.strip():
+        raise SettingsError(f"--with {path}: a method has the name {method.name!r}; needed some text")
+    for field in ("strengths", "steps"):
+        values = getattr(method, field)
+        if not isinstance(values, tuple | list) or not values or not all(isinstance(v, int | float) for v in values):
+            raise SettingsError(f"--with {path}: method {method.name!r} has {field} {values!r}; needed some, as (1.0,)")

@@ -12,11 +12,10 @@ import json
 import pathlib
 import re
 import sys
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from experiments.settings import SettingsError
-from experiments.store import Folder, write
+from experiments.store import Folder, sources, write
 from experiments.studies import STUDIES
 from experiments.study import Study
 from owo.report import STYLE
@@ -29,11 +28,10 @@ class Stored(NamedTuple):
     variant: str
     folder: Folder
     settings: dict[str, Any]
-    commits: tuple[str, ...]
-    """that its seeds were run at"""
-    seeds: int
-    seconds: float
-    """all seeds together"""
+    file: str
+    """name of the user's file; empty if there was none"""
+    made: dict[str, Any]
+    """what the tables were made of: see ``Folder.sum_up``"""
 
     @property
     def name(self) -> str:
@@ -41,17 +39,31 @@ class Stored(NamedTuple):
         return f"{self.study.name}/{self.variant}"
 
     @property
-    def other(self) -> str:
-        """Settings that are not those of the study, in words; empty if there are none."""
+    def other(self) -> dict[str, Any]:
+        """Settings that are not those of the study."""
         plain = json.loads(json.dumps(dataclasses.asdict(self.study.variants[self.variant])))
-        return ", ".join(f"{key} = {value}" for key, value in self.settings.items() if plain.get(key) != value)
+        return {key: value for key, value in self.settings.items() if plain.get(key) != value}
+
+    @property
+    def mark(self) -> str:
+        """What tells its files from those of other settings: nothing for the settings of the study."""
+        return f"-{self.folder.path.name}" if self.other or self.file else ""
+
+    @property
+    def heading(self) -> str:
+        """Its name, and the user's file."""
+        return f"{self.name}, with {self.file}" if self.file else self.name
 
     @property
     def origin(self) -> str:
-        """How the results came about, in a line."""
-        other = f"; settings: {self.other}" if self.other else ""
-        made = f"{self.seeds} seeds, {self.seconds:.0f} s in all, commit {', '.join(self.commits)}{other}"
-        return f"{made}. `python -m experiments run {self.name}`"
+        """How the results came about, in a line, with the command that makes them again."""
+        words = [f"--set '{key}={json.dumps(value)}'" for key, value in self.other.items()]
+        words += [f"--with {self.file}"] if self.file else []
+        words += [f"--seeds {self.made['seeds']}"] if self.made["seeds"] != self.study.seeds else []
+        seeds = "1 seed" if self.made["seeds"] == 1 else f"{self.made['seeds']} seeds"
+        old = "" if self.made["sources"] == sources() else "; by other sources than these"
+        made = f"{seeds}, {self.made['seconds']:.0f} s in all, commit {', '.join(self.made['commits'])}{old}"
+        return f"{made}. `{' '.join(['python -m experiments run', self.name, *words])}`"
 
     @property
     def figures(self) -> list[pathlib.Path]:
@@ -60,27 +72,25 @@ class Stored(NamedTuple):
 
 
 def stored(out: pathlib.Path) -> list[Stored]:
-    """The cases below a folder of results, in the order of the studies; the settings of a study before others."""
+    """The cases below a folder of results, in the order of the studies; the settings of a study before others.
+
+    A folder whose files cannot be read is told, and left out.
+    """
     found = []
     for study in STUDIES.values():
-        for path in sorted((out / study.name).glob("*/tables.md")):
-            about = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
-            if about["variant"] in study.variants:
-                folder = Folder(path.parent)
-                metas = list(_metas(folder))
-                commits = tuple(sorted({meta["commit"] for meta in metas}))
-                seconds = sum(meta["seconds"] for meta in metas)
-                found.append(Stored(study, about["variant"], folder, about["config"], commits, len(metas), seconds))
+        for path in sorted((out / study.name).glob("*/tables.json")):
+            try:
+                about, made = (json.loads((path.parent / name).read_bytes()) for name in ("config.json", "tables.json"))
+                case = Stored(study, about["variant"], Folder(path.parent), about["config"], about["file"], made)
+                if case.variant in study.variants and case.origin:
+                    found.append(case)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                print(f"{path.parent} is left out: {type(error).__name__}: {error}; run it again", file=sys.stderr)
     order = {name: rank for rank, name in enumerate(STUDIES)}
     ranks = {name: {variant: rank for rank, variant in enumerate(STUDIES[name].variants)} for name in STUDIES}
-    return sorted(found, key=lambda each: (order[each.study.name], ranks[each.study.name][each.variant], each.other))
-
-
-def _metas(folder: Folder) -> Iterator[dict[str, Any]]:
-    seed = 0
-    while (held := folder.load(seed)) is not None:
-        yield held[1]
-        seed += 1
+    return sorted(
+        found, key=lambda each: (order[each.study.name], ranks[each.study.name][each.variant], each.mark)
+    )  # fmt: skip
 
 
 def make(out: pathlib.Path, docs: pathlib.Path | None = None) -> list[pathlib.Path]:
@@ -117,7 +127,7 @@ def markdown(cases: list[Stored]) -> str:
         lines += [f"## {study.name}", "", protocol(study), ""]
         for case in own:
             tables = (case.folder.path / "tables.md").read_text(encoding="utf-8")
-            lines += [f"### {case.name}", "", case.origin, "", tables]
+            lines += [f"### {case.heading}", "", case.origin, "", tables]
             lines += [f"![{_title(figure)} of {case.name}]({_figure_name(case, figure)})\n" for figure in case.figures]
     return "\n".join(lines)
 
@@ -125,12 +135,12 @@ def markdown(cases: list[Stored]) -> str:
 def page(cases: list[Stored]) -> str:
     """One page of HTML with everything in it; it asks for nothing over the network."""
     parts = ["<h1>owo: experiments</h1>", "<ul>"]
-    parts += [f'<li><a href="#{case.folder.path.name}">{html.escape(case.name)}</a></li>' for case in cases]
+    parts += [f'<li><a href="#{case.folder.path.name}">{html.escape(case.heading)}</a></li>' for case in cases]
     parts.append("</ul>")
     for study, own in _by_study(cases):
         parts.append(f"<h2>{html.escape(study.name)}</h2><pre>{html.escape(protocol(study))}</pre>")
         for case in own:
-            parts.append(f'<h3 id="{case.folder.path.name}">{html.escape(case.name)}</h3>')
+            parts.append(f'<h3 id="{case.folder.path.name}">{html.escape(case.heading)}</h3>')
             parts.append(f'<p class="about">{_code(case.origin)}</p>')
             parts.append(f'<div class="scroll">{(case.folder.path / "tables.html").read_text(encoding="utf-8")}</div>')
             for figure in case.figures:
@@ -159,7 +169,7 @@ def _title(figure: pathlib.Path) -> str:
 
 
 def _figure_name(case: Stored, figure: pathlib.Path) -> str:
-    return f"figures/results/{case.name.replace('/', '-')}-{figure.stem}.png"
+    return f"figures/results/{case.name.replace('/', '-')}{case.mark}-{figure.stem}.png"
 
 
 def _code(words: str) -> str:

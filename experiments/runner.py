@@ -20,11 +20,15 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple, TextIO
 
+import owo.streams
 from experiments import own
 from experiments.settings import SettingsError, digest
 from experiments.store import Folder
 from experiments.studies import STUDIES
 from experiments.study import Study
+
+DATA = pathlib.Path(owo.streams.__file__).parent
+"""Whoever raises here that a file or a package is not there means data."""
 
 
 class Case(NamedTuple):
@@ -55,8 +59,17 @@ class Fault(NamedTuple):
 
 def case_of(study: Study, variant: str, config: Any, seeds: int, brought: str | None, out: pathlib.Path) -> Case:
     """A case, with the folder that its settings determine."""
-    mark = digest(study.name, config, own.load(brought).digest)
+    mine = own.load(brought)
+    if mine.stream is not None and not study.streams:
+        takers = ", ".join(name for name, each in STUDIES.items() if each.streams)
+        raise SettingsError(f"--with {brought}: {study.name} makes its own tasks and takes no stream; {takers} do")
+    mark = digest(study.name, config, mine.digest)
     return Case(study, variant, config, seeds, brought, Folder(out / study.name / mark))
+
+
+def once(cases: Sequence[Case]) -> list[Case]:
+    """Cases of the same settings, whatever their names, are one: the first."""
+    return list({case.folder.path: case for case in reversed(cases)}.values())[::-1]
 
 
 def run(cases: Sequence[Case], workers: int, tell: Progress) -> list[Fault]:
@@ -73,7 +86,7 @@ def run(cases: Sequence[Case], workers: int, tell: Progress) -> list[Fault]:
     jobs = []
     for case in cases:
         try:
-            case.folder.describe(case.study.name, case.variant, case.config, own.load(case.brought).digest)
+            case.folder.describe(case.study.name, case.variant, case.config, own.load(case.brought))
             jobs += [(case, seed) for seed in case.folder.missing(case.seeds)]
         except OSError as error:
             faults[case.name] = Fault(case.name, _stored_nothing(error, case))
@@ -99,6 +112,7 @@ def show(case: Case) -> None:
     pictures.write_all(
         case.folder.path, case.study.tables(case.config, arrays), case.study.figures(case.config, arrays)
     )
+    case.folder.sum_up(case.seeds)
 
 
 def work(study: str, config: Any, seed: int, brought: str | None, folder: Folder) -> Fault | float:
@@ -106,13 +120,17 @@ def work(study: str, config: Any, seed: int, brought: str | None, folder: Folder
     began = time.perf_counter()
     try:
         arrays = STUDIES[study].run(config, seed, own.load(brought))
-    except (FileNotFoundError, ModuleNotFoundError) as error:
-        return Fault(study, str(error), absent=True)
-    except (ValueError, TypeError, ArithmeticError, AssertionError) as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return Fault(
-            study, f"{type(error).__name__} in seed {seed}: {error} ({os.path.basename(where.filename)}:{where.lineno})"
-        )
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        if (
+            isinstance(error, FileNotFoundError | ModuleNotFoundError)
+            and DATA in pathlib.Path(frames[-1].filename).parents
+        ):
+            return Fault(study, str(error), absent=True)
+        mine = [frame for frame in frames if frame.filename == own.load(brought).file]
+        where = (mine or frames)[-1]
+        at = f"{os.path.basename(where.filename)}:{where.lineno}"
+        return Fault(study, f"{type(error).__name__} in seed {seed}: {error} ({at})")
     seconds = time.perf_counter() - began
     try:
         folder.save(seed, arrays, seconds)
@@ -199,7 +217,8 @@ class Progress:
         """These seeds are to be run, each told by the name of its case; so many are there."""
         self.todo, self.took = dict(Counter(todo)), {}
         self.workers, self.began = workers, self.clock()
-        print(f"{sum(self.todo.values())} seeds to run, {stored} stored already", file=self.stream)
+        count = sum(self.todo.values())
+        print(f"{count} seed{'' if count == 1 else 's'} to run, {stored} stored already", file=self.stream)
 
     def step(self, case: str, seconds: float) -> None:
         """A seed is stored."""

@@ -15,9 +15,10 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 import pathlib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
@@ -65,7 +66,7 @@ def overridden(config: Any, settings: Mapping[str, Any]) -> Any:
     unknown = [key for key in settings if key not in known]
     if unknown:
         near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise SettingsError(f"there is no setting {unknown[0]!r}{hint} There are {', '.join(known)}")
     try:
         return dataclasses.replace(config, **{key: _like(value, known[key], key) for key, value in settings.items()})
@@ -79,6 +80,10 @@ def _like(value: Any, model: Any, key: str) -> Any:
     """A value of the model's type."""
     if isinstance(model, tuple):
         values = value if isinstance(value, list | tuple) else [value]
+        if not values:
+            raise SettingsError(f"{key} is []; needed at least one number")
+        if isinstance(value, str):
+            raise SettingsError(f"{key} is {value!r}; needed numbers, as in [1, 10]")
         return tuple(_like(each, model[0] if model else each, key) for each in values)
     if isinstance(model, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -87,6 +92,41 @@ def _like(value: Any, model: Any, key: str) -> Any:
             f"{key} is {value!r}; needed {_KINDS.get(type(model), type(model).__name__)}, as in {model!r}"
         )
     return value
+
+
+def require(config: Any, needed: str, holds: Callable[[Any], bool], *names: str) -> None:
+    """Raise the ``ValueError`` of the first setting, or entry of one, for which ``holds`` is not true.
+
+    >>> from types import SimpleNamespace
+    >>> require(SimpleNamespace(tasks=0), "1, 2, 3 ...", lambda value: value >= 1, "tasks")
+    Traceback (most recent call last):
+    ...
+    ValueError: tasks is 0; needed 1, 2, 3 ...
+    """
+    for name in names:
+        value = getattr(config, name)
+        for each in value if isinstance(value, tuple) else (value,):
+            if not holds(each):
+                raise ValueError(f"{name} is {list(value) if isinstance(value, tuple) else value}; needed {needed}")
+
+
+def require_counts(config: Any, *names: str) -> None:
+    """Whole numbers of at least 1."""
+    require(config, "1, 2, 3 ...", lambda value: value >= 1, *names)
+
+
+def require_positive(config: Any, *names: str) -> None:
+    """Finite numbers above 0, and of tuples each of them once."""
+    require(config, "finite numbers above 0", lambda value: 0.0 < value < math.inf, *names)
+    require_once(config, *names)
+
+
+def require_once(config: Any, *names: str) -> None:
+    """No number twice."""
+    for name in names:
+        value = getattr(config, name)
+        if isinstance(value, tuple) and len(set(value)) < len(value):
+            raise ValueError(f"{name} is {list(value)}; needed each number once")
 
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}

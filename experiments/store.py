@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.own import Own
 from owo.doctor import commit, versions
 
 Arrays = dict[str, NDArray[Any]]
@@ -47,9 +48,10 @@ class Folder:
 
     path: pathlib.Path
 
-    def describe(self, study: str, variant: str, config: Any, own: str) -> None:
+    def describe(self, study: str, variant: str, config: Any, own: Own) -> None:
         """Write down what the results are of."""
-        about = {"study": study, "variant": variant, "config": dataclasses.asdict(config), "own": own}
+        brought = {"own": own.digest, "file": pathlib.Path(own.file).name}
+        about = {"study": study, "variant": variant, "config": dataclasses.asdict(config), **brought}
         write(self.path / "config.json", (json.dumps(about, indent=2) + "\n").encode())
 
     def file(self, seed: int) -> pathlib.Path:
@@ -79,6 +81,17 @@ class Folder:
     def missing(self, seeds: int) -> list[int]:
         """The seeds below ``seeds`` that have to be run."""
         return [seed for seed in range(seeds) if self.load(seed) is None]
+
+    def sum_up(self, seeds: int) -> None:
+        """Write down what the tables beside it were made of."""
+        metas = [held[1] for held in map(self.load, range(seeds)) if held is not None]
+        about = {
+            "seeds": len(metas),
+            "seconds": sum(meta["seconds"] for meta in metas),
+            "commits": sorted({meta["commit"] for meta in metas}),
+            "sources": sources(),
+        }
+        write(self.path / "tables.json", (json.dumps(about, indent=2) + "\n").encode())
 
     def stacked(self, seeds: int) -> Arrays:
         """The arrays of all seeds, with an axis of seeds in front."""

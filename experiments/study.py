@@ -29,3 +29,5 @@ class Study(NamedTuple):
     """likewise, by file name"""
     seeds: int = 10
     """that are run, unless asked otherwise"""
+    streams: bool = True
+    """whether it takes a user's stream; those that vary the tasks do not"""

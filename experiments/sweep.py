@@ -13,7 +13,7 @@ import numpy as np
 
 import owo
 from experiments.figures import COLOURS, DASHES, MARKERS, beside
-from experiments.methods import INDEPENDENT, Known, Method, Numbers
+from experiments.methods import INDEPENDENT, Known, Method, Numbers, distinct
 from experiments.store import Arrays
 from experiments.tables import Table, gain, interval, shown
 
@@ -45,20 +45,21 @@ def sweep(values: Sequence[float], draw: Callable[[float], Streams], methods: Se
     owo.CertificateViolation
         A run's regret exceeded its certificate.
     """
+    names = distinct(methods)
     rows = []
     for value in values:
         streams = draw(value)
         best = owo.hindsight.given_bias(streams.loss, streams.streamed, 1.0, streams.known.bias)
         rows.append([_streamed(method, streams, best) for method in methods])
     found = np.array(rows)
-    names = ("loss", "late", "regret", "certificate", "strength", "step")
-    held = {name: found[:, :, k] for k, name in enumerate(names)}
-    return {"method": np.array([each.name for each in methods]), "value": np.array(values, dtype=np.float64), **held}
+    columns = ("loss", "late", "regret", "certificate", "strength", "step")
+    held = {name: found[:, :, k] for k, name in enumerate(columns)}
+    return {"method": np.array(names), "value": np.array(values, dtype=np.float64), **held}
 
 
 def _streamed(method: Method, streams: Streams, best: owo.hindsight.Comparator) -> tuple[float, ...]:
     numbers = chosen(method, streams)
-    ledger = method.learner(streams.loss, numbers, streams.known).run(streams.streamed)
+    ledger = _ledger(method, streams.loss, numbers, streams.known, streams.streamed)
     ledger.check(best)
     half, points = len(ledger) // 2, streams.streamed.n
     return (
@@ -77,11 +78,18 @@ def chosen(method: Method, streams: Streams) -> Numbers:
     found = []
     for numbers in method.grid:
         try:
-            ledger = method.learner(streams.loss, numbers, streams.of_choosing).run(streams.choosing)
+            ledger = _ledger(method, streams.loss, numbers, streams.of_choosing, streams.choosing)
             found.append(float(ledger.losses.sum()))
         except FloatingPointError:  # a step far too large; nobody would choose it
             found.append(math.inf)
     return method.grid[int(np.argmin(found))]
+
+
+def _ledger(method: Method, loss: Any, numbers: Numbers, known: Known, block: owo.Block) -> Any:
+    ledger = method.begun(loss, numbers, known).run(block)
+    if not hasattr(ledger, "check"):
+        raise TypeError(f"method {method.name!r} returns {ledger!r} from run; this study needs an owo.Ledger")
+    return ledger
 
 
 def tables(title: str, quantity: str, arrays: Arrays, note: str = "") -> list[Table]:

@@ -30,7 +30,7 @@ class Table(NamedTuple):
         """As in a README."""
         lines = [f"**{self.title}**", "", "| " + " | ".join(self.header) + " |"]
         lines.append("| --- |" + " ---: |" * (len(self.header) - 1))
-        lines += ["| " + " | ".join(row) + " |" for row in self.rows]
+        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in self.rows]
         return "\n".join([*lines, *(["", self.note] if self.note else [])])
 
     def html(self) -> str:
@@ -84,8 +84,12 @@ def gain(reference: Array, values: Array) -> str:
 
 
 def contest_table(title: str, arrays: Arrays, unit: str, note: str = "") -> Table:
-    """A row a method: error of new tasks after all of training; loss, regret and certificate of a stream; numbers."""
+    """A row a method: error of new tasks after all of training; loss, regret and certificate of a stream; numbers.
+
+    The unit is that of errors, unless signs are predicted.
+    """
     names = arrays["method"][0].tolist()
+    unit = "share of wrong signs" if arrays["classifies"].any() else unit
     error, online = arrays["error"][:, :, -1], arrays["online"][:, :, -1]
     base = names.index(INDEPENDENT)
     header = (
@@ -116,6 +120,11 @@ def reference_table(title: str, rows: Iterable[tuple[str, tuple[float, float], A
         there = number(least) if least == largest else f"{number(least)} to {number(largest)}"
         held.append((name, there, shown(ours), f"{'+' if apart > 0.0 else ''}{number(apart)}" if apart else "0"))
     return Table(title, ("method", "reference", "ours", "difference"), tuple(held), note)
+
+
+def titled(title: str, arrays: Arrays) -> str:
+    """A study's title, which says so where its tasks are a user's."""
+    return f"{title}; tasks of a file" if arrays["brought"].any() else title
 
 
 def _gain_online(online: Array, base: int, m: int) -> str:

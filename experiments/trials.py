@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 import owo
-from experiments.methods import Known, Method, Numbers
+from experiments.methods import Known, Method, Numbers, distinct
 from owo.hindsight import Comparator
 
 Array = NDArray[np.float64]
@@ -42,6 +42,8 @@ class Trial(NamedTuple):
     """what the runs' regret is against; their certificates are checked against it, too"""
     streamed: owo.Block | None = None
     """validation tasks as they would be streamed; default: those of their points that are learned from"""
+    brought: bool = False
+    """whether the tasks are a user's own"""
 
     @property
     def classifies(self) -> bool:
@@ -64,16 +66,21 @@ def contest(trial: Trial, methods: Sequence[Method], checkpoints: Sequence[int])
         ``method`` (M,), ``seen`` (C,); ``error`` (M, C), of test tasks: mean absolute error in units of y, or the share
         of wrong signs; ``online`` (M, C), mean loss a point of the training tasks so far, as it was suffered;
         ``regret`` and ``certificate`` (M,) a point, of that run, NaN without a comparator; ``numbers`` (M, 2), strength
-        and step of the run whose new tasks were measured, and ``online_numbers`` (M, 2), of the one that was suffered.
+        and step of the run whose new tasks were measured, and ``online_numbers`` (M, 2), of the one that was suffered;
+        ``classifies`` and ``brought``, of the trial.
 
     Raises
     ------
+    TypeError, ValueError
+        A method's learner lacks what is needed, or two methods have one name.
     owo.CertificateViolation
         A run's regret exceeded its certificate.
     """
+    names = distinct(methods)
     rows = [_followed(method, trial, checkpoints) for method in methods]
     found = {name: np.array([getattr(row, name) for row in rows]) for name in _Row._fields}
-    return {"method": np.array([each.name for each in methods]), "seen": np.array(checkpoints), **found}
+    of_trial = {"classifies": np.array(trial.classifies), "brought": np.array(trial.brought)}
+    return {"method": np.array(names), "seen": np.array(checkpoints), **found, **of_trial}
 
 
 class _Row(NamedTuple):
@@ -88,14 +95,14 @@ class _Row(NamedTuple):
 def _followed(method: Method, trial: Trial, checkpoints: Sequence[int]) -> _Row:
     """Train with the numbers for new tasks, stopping to measure; and with those for the stream."""
     choice = chosen(method, trial)
-    learner = method.learner(trial.loss, choice.new, trial.known)
+    learner = method.begun(trial.loss, choice.new, trial.known, "adapt_each")
     block, errors = trial.training, []
     rows = np.concatenate(([0], np.flatnonzero(block.ends)[np.asarray(checkpoints) - 1] + 1))
     for start, stop in itertools.pairwise(rows.tolist()):
         ledger = learner.run(block.rows(start, stop))  # of all tasks so far
         errors.append(error(learner, method, trial.test, trial))
     if choice.online != choice.new:
-        ledger = method.learner(trial.loss, choice.online, trial.known).run(block)
+        ledger = method.begun(trial.loss, choice.online, trial.known).run(block)
     online, regret, certificate = np.full(len(checkpoints), math.nan), math.nan, math.nan
     if ledger is not None:
         last = np.asarray(checkpoints) - 1
@@ -123,7 +130,7 @@ def chosen(method: Method, trial: Trial) -> Choice:
     errors, losses = [], []
     streamed = trial.validation.learned if trial.streamed is None else trial.streamed
     for numbers in method.grid:
-        learner = method.learner(trial.loss, numbers, trial.known)
+        learner = method.begun(trial.loss, numbers, trial.known, "adapt_each")
         new = suffered = math.inf
         try:
             learner.run(trial.training)
@@ -193,18 +200,43 @@ def from_tasks(tasks: Any, loss: Any, validation: int, test: int) -> Trial:
         raise ValueError(
             f"the stream has {block.n_tasks} tasks; needed more than {validation} for validation and {test} for test"
         )
+    short = next((t for t in range(left, block.n_tasks) if block.offsets[t + 1] - block.offsets[t] < 2), None)
+    if short is not None:
+        raise ValueError(
+            f"task {short} of the stream has 1 point; needed two, one to learn from and one to predict, of each of the "
+            f"last {validation + test} tasks, which are for validation and test"
+        )
     ends = block.offsets[[left, left + validation]].tolist()
     training = block.rows(0, ends[0])
-    known = Known(owo.hindsight.best_bias(loss, training, 1.0).bias)
     parts = [halved(block.rows(*part)) for part in ((ends[0], ends[1]), (ends[1], block.n))]
-    return Trial(loss, training, parts[0], parts[1], known, owo.hindsight.best_bias(loss, training, 1.0))
+    best = owo.hindsight.best_bias(loss, training, 1.0)
+    return Trial(loss, training, parts[0], parts[1], Known(best.bias), best, brought=True)
 
 
 def joined(tasks: Any) -> tuple[Array, Array, NDArray[np.int64]]:
-    """X (n, d), y and task (n,) of pairs ``(X, y)``."""
-    pairs = [(np.atleast_2d(np.asarray(X, dtype=np.float64)), np.asarray(y, dtype=np.float64)) for X, y in tasks]
-    lengths = [len(y) for _, y in pairs]
-    return (
-        np.concatenate([X for X, _ in pairs]), np.concatenate([y for _, y in pairs]),
-        np.repeat(np.arange(len(pairs)), lengths),
-    )  # fmt: skip
+    """X (n, d), y and task (n,) of a user's tasks, pairs ``(X, y)``.
+
+    Raises
+    ------
+    ValueError
+        There are none, or one is no such pair, or has another width than the first.
+    """
+    needed = "needed a list of tasks, pairs (X, y) of arrays (n, d) and (n,)"
+    if not isinstance(tasks, Iterable):
+        raise ValueError(f"stream returned {tasks!r}; {needed}")
+    rows: list[Array] = []
+    labels: list[Array] = []
+    for number, task in enumerate(tasks):
+        try:
+            X, y = (np.asarray(each, dtype=np.float64) for each in task)
+        except (TypeError, ValueError):
+            raise ValueError(f"stream returned a task {number} that is no pair of numbers; {needed}") from None
+        if X.ndim != 2 or y.shape != X.shape[:1] or not len(X):
+            raise ValueError(f"task {number} of the stream has X {X.shape} and y {y.shape}; needed (n, d) and (n,)")
+        if rows and X.shape[1] != rows[0].shape[1]:
+            raise ValueError(f"task {number} of the stream has {X.shape[1]} features, task 0 has {rows[0].shape[1]}")
+        rows.append(X)
+        labels.append(y)
+    if not rows:
+        raise ValueError(f"stream returned no tasks; {needed}")
+    return np.concatenate(rows), np.concatenate(labels), np.repeat(np.arange(len(rows)), [len(y) for y in labels])

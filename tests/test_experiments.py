@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -275,6 +276,14 @@ def test_a_users_file_without_anything_to_use_is_refused(tmp_path, capsys):
         ("methods = [1]", "needed a list of experiments.Method"),
         ("stream = 3", "needed a function of a random generator"),
         ("1 / 0", "ZeroDivisionError"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("loss = 3", "loss is 3, which has no method value"),
+        ("from experiments import Method; methods = [Method(7, print)]", "a method has the name 7; needed some text"),
+        ("from experiments import Method; methods = [Method('a', print)] * 2", "needed each name once"),
+        (
+            "from experiments import Method; methods = [Method('a', print, strengths=())]",
+            "has strengths (); needed some",
+        ),
     ):
         file.write_text(text)
         assert main(command(tmp_path / "out", "--with", str(file))) == 2 and message in capsys.readouterr().err
@@ -282,12 +291,68 @@ def test_a_users_file_without_anything_to_use_is_refused(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def stream(rng): raise KeyError('price')", r"FAILED: KeyError in seed 0: 'price' \(mine.py:1\)"),
+        ("def stream(rng): open('typo.csv')", r"FAILED: FileNotFoundError in seed 0: .*typo.csv.*mine.py:1"),
+        ("def stream(rng): return None", "stream returned None; needed a list of tasks, pairs"),
+        ("def stream(rng): return []", "stream returned no tasks"),
+        ("def stream(rng): return [1]", "a task 0 that is no pair of numbers"),
+        ("def stream(rng): return [([[1.0]], [1.0]), ([[1.0]], [1.0, 2.0])]", r"task 1 .* X \(1, 1\) and y \(2,\)"),
+        ("def stream(rng): return [([[1.0]], [1.0]), ([[1.0, 2.0]], [1.0])]", "has 2 features, task 0 has 1"),
+        ("def stream(rng): return [([[1.0]], [1.0])] * 20", "has 1 point; needed two, one to learn from and one to"),
+        ("from experiments import Method\nmethods = [Method('mine', lambda *_: 3)]",
+         "method 'mine' makes a int, which has no run"),
+        ("from experiments import Method\nmethods = [Method('pooled', lambda *_: 3)]",
+         "two methods have the name 'pooled'; give yours another one"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_in_a_users_file_is_told_with_its_line(text, said, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    assert main(command(tmp_path / "out", "--with", str(file), seeds=1)) == 1
+    err = capsys.readouterr().err
+    assert re.search(said, err) and "Traceback" not in err
+
+
+def test_studies_that_make_their_own_tasks_refuse_a_stream(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text("def stream(rng): return []")
+    for study in ("drift", "orders", "ablations"):
+        assert main(["run", study, "--with", str(file), "--out", str(tmp_path / "out")]) == 2
+        assert f"{study} makes its own tasks and takes no stream; feature_map, bias" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "said"),
+    [
+        ("bias/regression", "validation=0", "validation is 0; needed 1, 2, 3 ..."),
+        ("bias/regression", "steps=[]", "steps is []; needed at least one number"),
+        ("bias/regression", "steps=1,2", "steps is '1,2'; needed numbers, as in [1, 10]"),
+        ("bias/regression", "strengths=[nan]", "strengths is [nan]; needed finite numbers above 0"),
+        ("feature_map", "noise=-1", "noise is -1.0; needed a finite number of at least 0"),
+        ("parameter_free/synthetic", "points=1", "points is 1; needed 2, 3, 4 ..."),
+        ("real/wagepan", "fraction=0", "fraction is 0.0; needed a part of the tasks"),
+        ("real/wagepan", "steps=[0]", "steps is [0.0]; needed finite numbers above 0"),
+        ("ablations/flips", "values=[2]", "values is [2.0]; needed 0 to .5, of share of labels flipped"),
+        ("ablations/points", "values=[2.4]", "needed 1, 2, 3 ..., of points a task"),
+        ("drift/drift", "values=[0.1,0.1]", "values is [0.1, 0.1]; needed each number once"),
+        ("orders/wagepan", "tasks=0", "tasks is 0; needed 1, 2, 3 ..."),
+    ],
+)
+def test_settings_out_of_range_are_refused_before_anything_runs(name, setting, said, tmp_path, capsys):
+    assert main(["run", name, "--set", setting, "--out", str(tmp_path / "out")]) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 # -------------------------------------------------------------------------------------------------------------- faults
 
 
 def test_a_study_that_fails_is_told_and_the_others_go_on(tmp_path, monkeypatch, capsys):
     def absent(*_):
-        raise FileNotFoundError("data set lenk needs the file lenk.npz, not found because OWO_DATA is not set")
+        monkeypatch.delenv("OWO_DATA", raising=False)
+        owo.streams.datasets.load("lenk")
 
     def broken(*_):
         raise ValueError("lenk.npz has 12 columns, needed 14")
@@ -309,6 +374,8 @@ def test_a_study_that_fails_is_told_and_the_others_go_on(tmp_path, monkeypatch, 
     assert "**Learning a bias, regression**" in said.out
     del studies["broken"]
     assert main(["all", "--workers", "1", "--out", str(tmp_path)]) == 0  # absent data are no failure
+    capsys.readouterr()
+    assert main(["run", "absent", "--workers", "1", "--out", str(tmp_path)]) == 1  # but nothing came out here
 
 
 def test_a_full_disk_is_told_and_harms_nothing_that_is_stored(tmp_path, monkeypatch, capsys):
@@ -367,10 +434,38 @@ def test_the_report_holds_tables_figures_settings_and_commits(whole, tmp_path, c
     assert main(["report", "--out", str(whole), "--docs", str(tmp_path)]) == 0
     page, text = (whole / "report.html").read_text(), (tmp_path / "results.md").read_text()
     for said in (page, text):
-        assert "bias/regression" in said and "3 seeds" in said and "tasks = 12" in said and "oracle mean" in said
+        assert "bias/regression" in said and "3 seeds" in said and "tasks=12" in said and "oracle mean" in said
         assert "Task weights are" in said  # the protocol
     assert "data:image/svg+xml;base64," in page and "http://" not in page.replace("http://www.w3.org", "")
     [picture] = (tmp_path / "figures" / "results").iterdir()
     assert f"](figures/results/{picture.name})" in text
     assert main(["report", "--out", str(tmp_path / "nothing")]) == 2
     assert "run python -m experiments all first" in capsys.readouterr().err
+
+
+def test_the_report_tells_what_each_table_was_made_of(tmp_path, capsys):
+    out, docs, file = tmp_path / "out", tmp_path / "docs", tmp_path / "mine.py"
+    file.write_text("loss = __import__('owo').Huber(1.0)")
+    assert main(command(out, seeds=2)) == 0 == main(command(out, seeds=1))  # the table is of one seed now
+    assert main(command(out, "--with", str(file), seeds=2)) == 0
+    spoiled = out / "bias" / "000000000000"
+    spoiled.mkdir()
+    (spoiled / "tables.json").write_text("{")
+    capsys.readouterr()
+    assert main(["report", "--out", str(out), "--docs", str(docs)]) == 0
+    assert "000000000000 is left out" in capsys.readouterr().err
+    text = (docs / "results.md").read_text()
+    assert "1 seed, " in text and "### bias/regression, with mine.py" in text and "--with mine.py --seeds 2`" in text
+    assert len(list((docs / "figures" / "results").iterdir())) == 2  # none over another's
+    for made in (out / "bias").glob("*/tables.json"):
+        if made.parent != spoiled:
+            made.write_text(made.read_text().replace(store.sources(), "another"))
+    assert main(["report", "--out", str(out), "--docs", str(docs)]) == 0
+    assert (docs / "results.md").read_text().count("by other sources than these") == 2
+    assert main(["report", "--out", str(out), "--docs", str(file)]) == 1
+    assert f"cannot write {file}" in capsys.readouterr().err
+
+
+def test_the_same_settings_by_two_names_are_run_once(tmp_path, capsys):
+    assert main(["run", "bias/regression", "bias/regression", *SET, "--seeds", "1", "--out", str(tmp_path)]) == 0
+    assert "1 seeds to run" not in capsys.readouterr().err.replace("1 seed to run", "")

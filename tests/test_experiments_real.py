@@ -77,7 +77,7 @@ def test_a_stream_and_a_loss_of_ones_own_take_the_place_of_data_and_loss():
     alone = owo.OnlineWithinOnline(owo.Squared(), owo.GrowingFTRL(numbers[0]), owo.Frozen(), "task")
     assert found == pytest.approx(alone.run(training).average_loss()[-1] * unit**2, rel=1e-12)  # squares of sd of y
     titles = [table.title for table in real.tables(Config(**FEW), stack(squared))]
-    assert len(titles) == 2 and all(title.startswith("tasks and loss of a file") for title in titles)
+    assert len(titles) == 2 and all(title.startswith("tasks of a file") for title in titles)
     assert "(squares of sd of y)" in real.tables(Config(**FEW), stack(squared))[1].header[1]
     assert "(sd of y)" in real.tables(Config(**FEW), stack(absolute))[1].header[1]
     with pytest.raises(ValueError, match="needed --set kind=classification"):

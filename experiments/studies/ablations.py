@@ -10,6 +10,8 @@ least loss on another stream.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +21,7 @@ import owo
 from experiments import sweep
 from experiments.methods import Known, Method, around_a_bias
 from experiments.own import Own
+from experiments.settings import require, require_counts, require_once, require_positive
 from experiments.store import Arrays
 from experiments.study import Study
 from experiments.sweep import Streams
@@ -34,6 +37,16 @@ QUANTITIES = {
     "tail": "degrees of freedom of the noise",
     "scaling": "powers of ten between scales of features",
 }
+
+
+RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
+    **dict.fromkeys(("points", "d"), ("1, 2, 3 ...", lambda value: value >= 1.0 and value == round(value))),
+    **dict.fromkeys(("spread", "noise"), ("finite numbers of at least 0", lambda value: 0.0 <= value < math.inf)),
+    "flips": ("0 to .5", lambda value: 0.0 <= value <= 0.5),
+    "tail": ("numbers above 1", lambda value: value > 1.0),
+    "scaling": ("0 to 10", lambda value: 0.0 <= value <= 10.0),
+}
+"""What values can be, in words and as a test."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +68,13 @@ class Config:
     def __post_init__(self) -> None:
         if self.quantity not in QUANTITIES:
             raise ValueError(f"quantity is {self.quantity!r}; it must be one of {', '.join(QUANTITIES)}")
+        require_counts(self, "tasks", "points", "d")
+        require_positive(self, "strengths", "steps")
+        require(self, "a finite number", math.isfinite, "mean")
+        require(self, "a finite number of at least 0", lambda value: 0.0 <= value < math.inf, "spread", "noise")
+        needed, holds = RANGES[self.quantity]
+        require(self, f"{needed}, of {QUANTITIES[self.quantity]}", holds, "values")
+        require_once(self, "values")
 
 
 def draw(config: Config, value: float, seed: int, loss: Any = None) -> Streams:
@@ -131,4 +151,5 @@ STUDY = Study(
     run,
     tables,
     figures,
+    streams=False,
 )

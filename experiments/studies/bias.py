@@ -11,6 +11,7 @@ where owo has ``1 / (strength (k + 1))``, and as many points as a task has, draw
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -21,12 +22,14 @@ from experiments import trials
 from experiments.figures import learning_curves
 from experiments.methods import Known, Method, Numbers, around_a_bias
 from experiments.own import Own
+from experiments.settings import require, require_counts, require_positive
 from experiments.store import Arrays
 from experiments.study import Study
-from experiments.tables import Table, contest_table
+from experiments.tables import Table, contest_table, titled
 from experiments.trials import Halves, Trial
 from owo.streams import Synthetic
 
+UNIT = "units of y"
 GRID = tuple((10.0 ** np.linspace(-6.0, 3.0, 10)).tolist())
 
 
@@ -52,6 +55,10 @@ class Config:
     def __post_init__(self) -> None:
         if self.kind not in ("regression", "classification"):
             raise ValueError(f"kind is {self.kind!r}; it must be 'regression' or 'classification'")
+        require_counts(self, "tasks", "points", "predicted", "d", "validation", "test")
+        require_positive(self, "strengths", "steps")
+        require(self, "a finite number", math.isfinite, "mean")
+        require(self, "a finite number of at least 0", lambda value: 0.0 <= value < math.inf, "spread")
 
 
 def draw(config: Config, seed: int, own: Own) -> Trial:
@@ -134,17 +141,12 @@ def run(config: Config, seed: int, own: Own) -> Arrays:
 
 def tables(config: Config, arrays: Arrays) -> list[Table]:
     """The comparison."""
-    return [contest_table(f"Learning a bias, {config.kind}", arrays, unit(config))]
+    return [contest_table(titled(f"Learning a bias, {config.kind}", arrays), arrays, UNIT)]
 
 
 def figures(config: Config, arrays: Arrays) -> dict[str, Any]:
     """Test error against training tasks seen."""
-    return {"learning_curves": learning_curves(arrays, f"test error ({unit(config)})")}
-
-
-def unit(config: Config) -> str:
-    """Of test errors."""
-    return "units of y" if config.kind == "regression" else "share of wrong signs"
+    return {"learning_curves": learning_curves(arrays, UNIT)}
 
 
 STUDY = Study(

@@ -10,6 +10,7 @@ The oracle that follows is told each task's own mean, and so knows what no singl
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ import owo
 from experiments import sweep
 from experiments.methods import INDEPENDENT, Known, around_a_bias
 from experiments.own import Own
+from experiments.settings import require, require_counts, require_once, require_positive
 from experiments.store import Arrays
 from experiments.study import Study
 from experiments.sweep import Streams
@@ -44,6 +46,10 @@ class Config:
     def __post_init__(self) -> None:
         if self.quantity not in QUANTITIES:
             raise ValueError(f"quantity is {self.quantity!r}; it must be 'drift' or 'separation'")
+        require_counts(self, "tasks", "points", "d")
+        require_positive(self, "strengths", "steps")
+        require(self, "finite numbers of at least 0", lambda value: 0.0 <= value < math.inf, "values")
+        require_once(self, "values")
 
 
 def stream(config: Config, value: float, seed: int) -> Synthetic:
@@ -105,4 +111,5 @@ STUDY = Study(
     run,
     tables,
     figures,
+    streams=False,
 )

@@ -24,6 +24,7 @@ import owo
 from experiments import sweep
 from experiments.methods import INDEPENDENT, Known, Method, around_a_bias
 from experiments.own import Own
+from experiments.settings import require_counts, require_positive
 from experiments.store import Arrays
 from experiments.study import Study
 from experiments.sweep import Streams
@@ -48,6 +49,8 @@ class Config:
     def __post_init__(self) -> None:
         if self.data not in DATA:
             raise ValueError(f"data is {self.data!r}; it must be one of {', '.join(DATA)}")
+        require_counts(self, "tasks", "points", "d")
+        require_positive(self, "strengths", "steps")
 
 
 def ordered(block: owo.Block, order: str, rng: np.random.Generator) -> owo.Block:
@@ -153,4 +156,5 @@ STUDY = Study(
     run,
     tables,
     figures,
+    streams=False,
 )

@@ -16,6 +16,7 @@ of the tasks. A fifth of the tasks, drawn at random, is for validation and anoth
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +27,10 @@ from experiments import trials
 from experiments.figures import learning_curves
 from experiments.methods import Known, Method, around_a_bias
 from experiments.own import Own
+from experiments.settings import require, require_counts, require_positive
 from experiments.store import Arrays
 from experiments.study import Study
-from experiments.tables import Table, contest_table
+from experiments.tables import Table, contest_table, titled
 from experiments.trials import Halves, Trial
 from owo.streams import Encoding, Synthetic, datasets
 
@@ -55,6 +57,11 @@ class Config:
     def __post_init__(self) -> None:
         if self.data not in UNITS:
             raise ValueError(f"data is {self.data!r}; it must be one of {', '.join(UNITS)}")
+        require_counts(self, "tasks", "d", "validation", "test")
+        require(self, "2, 3, 4 ...", lambda value: value >= 2, "points")
+        require_positive(self, "strengths", "steps")
+        require(self, "a finite number", math.isfinite, "mean")
+        require(self, "a finite number of at least 0", lambda value: 0.0 <= value < math.inf, "spread", "noise")
 
 
 def draw(config: Config, seed: int, own: Own) -> Trial:
@@ -116,12 +123,12 @@ def run(config: Config, seed: int, own: Own) -> Arrays:
 
 def tables(config: Config, arrays: Arrays) -> list[Table]:
     """The comparison."""
-    return [contest_table(f"No number to choose, {config.data}", arrays, UNITS[config.data])]
+    return [contest_table(titled(f"No number to choose, {config.data}", arrays), arrays, UNITS[config.data])]
 
 
 def figures(config: Config, arrays: Arrays) -> dict[str, Any]:
     """Test error against training tasks seen."""
-    return {"learning_curves": learning_curves(arrays, f"test error ({UNITS[config.data]})")}
+    return {"learning_curves": learning_curves(arrays, UNITS[config.data])}
 
 
 STUDY = Study(

@@ -28,6 +28,7 @@ from experiments import trials
 from experiments.figures import learning_curves
 from experiments.methods import INDEPENDENT, ORACLE, PER_TASK, POOLED, Known, Method, around_a_bias
 from experiments.own import NOTHING, Own
+from experiments.settings import require_positive
 from experiments.store import Arrays
 from experiments.study import Study
 from experiments.tables import Table, contest_table, gain, middle, reference_table, shown
@@ -91,6 +92,7 @@ class Config:
             raise ValueError(f"data is {self.data!r}; there are {', '.join(datasets.names())}")
         if self.tasks and self.tasks < 20:
             raise ValueError(f"tasks is {self.tasks}; needed at least 20, or 0 for all")
+        require_positive(self, "strengths", "steps")
         if not 0.0 < self.fraction <= 1.0:
             raise ValueError(f"fraction is {self.fraction}; needed a part of the tasks, above 0 and at most 1")
         if self.kind == "classification" and not (self.centred and self.data not in ITEMS):
@@ -168,14 +170,17 @@ def run(config: Config, seed: int, own: Own) -> Arrays:
     training, *others = block.rows(0, ends[0]), block.rows(*ends), block.rows(ends[1], block.n)
     known, comparator = told(loss, training, strength_of(config))
     validation, test = (trials.halved(each) for each in others)
-    trial = Trial(loss, training, validation, test, known, comparator, others[0])
+    trial = Trial(loss, training, validation, test, known, comparator, others[0], own.stream is not None)
     who = methods(config, own, comparator is None)
     found = trials.contest(trial, who, trials.spaced(training.n_tasks)) | in_hindsight(who, loss, block, known)
     degree = Settings(loss).degree
     for name in found.keys() & {"online", "regret", "certificate", "hindsight"}:
         found[name] = found[name] * unit**degree
-    brought = own.stream is not None or own.loss is not None
-    return found | {"error": found["error"] * unit, "degree": np.array(degree), "brought": np.array(brought)}
+    return found | {
+        "error": found["error"] * unit,
+        "degree": np.array(degree),
+        "own_loss": np.array(own.loss is not None),
+    }
 
 
 def told(loss: Any, training: owo.Block, strength: float) -> tuple[Known, owo.hindsight.Comparator | None]:
@@ -202,14 +207,14 @@ def in_hindsight(who: tuple[Method, ...], loss: Any, block: owo.Block, known: Kn
     """The least mean error (M,) of the whole stream, over each method's grid, and the numbers of it (M, 2)."""
     least, best = [], []
     for method in who:
-        errors = [suffered(method.learner(loss, numbers, known), loss, block) for numbers in method.grid]
+        errors = [suffered(method.begun(loss, numbers, known), loss, block) for numbers in method.grid]
         least.append(min(errors))
         best.append(method.grid[int(np.argmin(errors))])
     return {"hindsight": np.array(least), "hindsight_numbers": np.array(best)}
 
 
 def suffered(learner: Any, loss: Any, block: owo.Block) -> float:
-    """Loss a point; for signs, errors a point, a prediction of 0 counted half."""
+    """Loss a point; for signs, errors a point, a prediction of 0 counted half; infinite for what is not online."""
     try:
         if loss.accepts(0.5):
             return float(learner.run(block).cumulative_loss()[-1]) / block.n
@@ -222,7 +227,7 @@ def suffered(learner: Any, loss: Any, block: owo.Block) -> float:
 
 def tables(config: Config, arrays: Arrays) -> list[Table]:
     """The comparison; the stream with numbers of hindsight; the reference numbers, where there are some."""
-    items = MEDIANS in arrays["method"][0]
+    items = config.data in ITEMS and not arrays["brought"].any()
     losses = "units of the loss" if config.kind == "classification" else loss_unit(config, arrays)
     note = "" if items else (
         f"Regret beyond, and certificate against, the {BEST} of the tasks that were streamed, which every task leaves "
@@ -230,8 +235,8 @@ def tables(config: Config, arrays: Arrays) -> list[Table]:
     )  # fmt: skip
     found = [contest_table(title(config, arrays), arrays, unit(config), note), hindsight_table(config, arrays)]
     case = config.data, config.kind
-    as_there = config.centred != (config.data == "ml100k") and not config.tasks and not arrays["brought"].any()
-    if as_there and case in REFERENCE:
+    as_there = config.centred != (config.data == "ml100k") and not config.tasks
+    if as_there and case in REFERENCE and not (arrays["brought"].any() or arrays["own_loss"].any()):
         names = arrays["method"][0].tolist()
         there = zip((INDEPENDENT, PER_TASK, BEST, POOLED), REFERENCE[case], strict=True)
         rows = [(name, (value, value), arrays["hindsight"][:, names.index(name)]) for name, value in there]
@@ -259,13 +264,13 @@ def hindsight_table(config: Config, arrays: Arrays) -> Table:
 
 def figures(config: Config, arrays: Arrays) -> dict[str, Any]:
     """Test error against training tasks seen."""
-    return {"learning_curves": learning_curves(arrays, f"test error ({unit(config)})")}
+    return {"learning_curves": learning_curves(arrays, unit(config))}
 
 
 def title(config: Config, arrays: Arrays) -> str:
     """Of tables."""
     centred = "" if config.centred else ", y not centred"
-    return f"{'tasks and loss of a file' if arrays['brought'].any() else config.data}, {config.kind}{centred}"
+    return f"{'tasks of a file' if arrays['brought'].any() else config.data}, {config.kind}{centred}"
 
 
 def strength_of(config: Config) -> float:
