@@ -10,9 +10,8 @@ baseline with a solver inside, ``checks`` tests for parts of your own.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from owo.grid import Configuration, Grid
 from owo.laws import (
     AdaptiveNorm,
     Ball,
@@ -41,9 +40,13 @@ from owo.losses import (
 from owo.online import OnlineWithinOnline
 from owo.streams import Block, Task
 
+if TYPE_CHECKING:
+    from owo.grid import Configuration, Grid
+
 __version__ = "0.1.0"
 
 _LATER = ("checks", "exact", "hindsight", "oracles", "plotting", "reference", "rkhs", "streams")
+_HOMES = {"Configuration": "grid", "Grid": "grid"}
 
 __all__ = [
     "Absolute",
@@ -81,8 +84,10 @@ def __getattr__(name: str) -> Any:
     """Load the heavier modules on first use, so that ``import owo`` stays quick."""
     if name in _LATER:
         return importlib.import_module(f"owo.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"owo.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'owo' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LATER])
+    return sorted({*globals(), *_LATER, *_HOMES})
