@@ -118,7 +118,9 @@ def reference_table(title: str, rows: Iterable[tuple[str, tuple[float, float], A
         mean = float(np.mean(ours))
         apart = mean - min(max(mean, least), largest)
         there = number(least) if least == largest else f"{number(least)} to {number(largest)}"
-        held.append((name, there, shown(ours), f"{'+' if apart > 0.0 else ''}{number(apart)}" if apart else "0"))
+        held.append(
+            (name, there, shown(ours), f"{'+' if apart > 0.0 else ''}{number(apart)}" if abs(apart) >= 5e-4 else "0")
+        )
     return Table(title, ("method", "reference", "ours", "difference"), tuple(held), note)
 
 
