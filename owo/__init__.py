@@ -42,11 +42,12 @@ from owo.streams import Block, Task
 
 if TYPE_CHECKING:
     from owo.grid import Configuration, Grid
+    from owo.tuning_free import TuningFree
 
 __version__ = "0.1.0"
 
 _LATER = ("checks", "exact", "hindsight", "oracles", "plotting", "reference", "rkhs", "streams")
-_HOMES = {"Configuration": "grid", "Grid": "grid"}
+_HOMES = {"Configuration": "grid", "Grid": "grid", "TuningFree": "tuning_free"}
 
 __all__ = [
     "Absolute",
@@ -75,6 +76,7 @@ __all__ = [
     "Squared",
     "SquaredHinge",
     "Task",
+    "TuningFree",
     "law",
     "loss",
 ]

@@ -59,6 +59,7 @@ def _toolchain() -> bytes:
         "_record.py",
         "rows.py",
         "abreast.py",
+        "aggregate.py",
         "geometry/pieces.py",
     ):  # they overload, which numba looks up by itself
         digest.update((pathlib.Path(__file__).parent / name).read_bytes())

@@ -152,6 +152,37 @@ def copy_row(source, at, target, row):
         put(target, row, c, get(source, at, c))
 
 
+@intrinsic
+def _hand_out_all(_context, rows, row, table, i, first):
+    """``table[i, first : first + WIDTH] = rows[row]``."""
+
+    def generate(context, builder, signature, arguments):
+        rows, row, table, i, first = arguments
+        array = context.make_array(signature.args[2])(context, builder, table)
+        width = builder.extract_value(array.shape, 1)
+        to = builder.gep(array.data, [builder.add(builder.mul(i, width), first)], inbounds=True)
+        values = [
+            builder.load(_lanes_of(context, builder, signature.args[0], rows, row, v), align=8)
+            for v in range(WIDTH // ABREAST)
+        ]
+        places = builder.bitcast(to, VECTOR.as_pointer())
+        for v, value in enumerate(values):
+            builder.store(value, builder.gep(places, [ir.Constant(ir.IntType(64), v)]), align=8)
+        return context.get_dummy_value()
+
+    return types.void(rows, types.intp, table, types.intp, types.intp), generate
+
+
+@part
+def hand_out(rows, row, table, i, first):
+    """Write a row of lanes into ``table[i]`` from column ``first`` on, those that are there."""
+    if table.shape[1] - first >= WIDTH:
+        _hand_out_all(rows, row, table, i, first)
+    else:
+        for c in range(table.shape[1] - first):
+            table[i, first + c] = get(rows, row, c)
+
+
 def _lanes_of(context: Any, builder: Any, kind: types.Type, array: Any, row: Any, k: int) -> Any:
     """Where vector k of a row is."""
     lane = context.get_constant(types.intp, k * ABREAST)

@@ -89,6 +89,13 @@ def positive(value: float, name: str) -> float:
     return float(value)
 
 
+def fraction(value: float, name: str) -> float:
+    """A number of at least 0 and below 1, or ``ValueError``."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 <= value < 1.0:
+        raise ValueError(f"{name} is {value!r}; needed a number of at least 0 and below 1, such as 0.001")
+    return float(value)
+
+
 def whole(value: float, name: str, least: int = 0) -> int:
     """A whole number of at least ``least``, or ``ValueError``; 3.0 is one, True is not."""
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -6,8 +6,10 @@ numbers are those of separate runs, but for rounding.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Hashable, Iterable, Sequence
+import math
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -20,7 +22,8 @@ from owo._record import is_record
 from owo.abreast import WIDTH
 from owo.doors import as_law, as_loss, as_vector, refuse_labels, refuse_open, whole
 from owo.growing import Growing
-from owo.laws import CoinBetting
+from owo.iterates import reach_of
+from owo.laws import CoinBetting, DualAveraging, Frozen
 from owo.ledger import Ledger
 from owo.online import OnlineWithinOnline
 from owo.streams import Block, Task, as_blocks
@@ -112,6 +115,7 @@ class Grid:
         self.d, self.centre = len(centre), centre
         kinds: dict[Any, list[int]] = {}
         for number, (inner, outer, update) in enumerate(self.configurations):
+            outer = _moving(outer)
             kinds.setdefault((_kind(inner), _kind(outer), update), []).append(number)
         self._groups = [_Group.of(self.configurations, members, centre) for members in kinds.values()]
         self._ledger = GridLedger(self)
@@ -144,17 +148,20 @@ class Grid:
             From data that cannot be used, also mixed tasks, parts of tasks and sparse points; the block they are in
             leaves no trace.
         """
-        threads = whole(threads, "threads", 1)
         empty = True
-        for block in as_blocks(stream, 0 if self._ledger is None else len(self._ledger.rounds)):
-            empty = False
-            self._learn(block, points, threads)
+        with ThreadPoolExecutor(whole(threads, "threads", 1)) as pool:
+            for block in as_blocks(stream, 0 if self._ledger is None else len(self._ledger.rounds)):
+                empty = False
+                self.accept(block)
+                with self.undoing():
+                    noted = self.advance(block, points, threads, pool)
+                self.ledger.append(block, noted)
         if empty:
             raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
         return self.ledger
 
-    def _learn(self, block: Block, points: bool, threads: int) -> None:
-        """One block, in all configurations or in none."""
+    def refuse(self, block: Block) -> None:
+        """Raise an error if a block cannot be learned."""
         refuse_labels(self.loss, block.y, lambda row: block.keys[block.task[row]])
         refuse_open(block, "a grid needs")
         if not block.contiguous:
@@ -164,36 +171,57 @@ class Grid:
             )
         if isinstance(block.X, SparseRows):
             raise TypeError("X is sparse, and a grid takes dense points; pass X.toarray()")
+        if self.d not in (None, block.d):
+            raise ValueError(f"points have {block.d} features; this grid has {self.d}")
+
+    def accept(self, block: Block) -> None:
+        """Refuse a block that cannot be learned; begin, if it is the first."""
+        self.refuse(block)
         if self.d is None:
             self._open(np.zeros(block.d))
-        if block.d != self.d:
-            raise ValueError(f"points have {block.d} features; this grid has {self.d}")
-        assert self._groups is not None and self._ledger is not None
-        before = [group.lanes.copied() for group in self._groups]
-        try:
-            with ThreadPoolExecutor(threads) as pool:
-                noted = [self._stream(group, block, points, threads, pool) for group in self._groups]
-        except BaseException:
-            for group, saved in zip(self._groups, before, strict=True):
-                group.lanes = saved
-            raise
-        self._points += block.n
-        self._ledger._add(block, noted, points)
 
-    def _stream(self, group: _Group, block: Block, points: bool, threads: int, pool: ThreadPoolExecutor) -> lanes.Noted:
+    @contextlib.contextmanager
+    def undoing(self) -> Iterator[None]:
+        """Whatever goes wrong inside, put the lanes back as they were."""
+        groups = self._groups or []
+        before = [group.lanes.copied() for group in groups], self._points
+        try:
+            yield
+        except BaseException:
+            for group, saved in zip(groups, before[0], strict=True):
+                group.lanes = saved
+            self._points = before[1]
+            raise
+
+    def advance(
+        self, block: Block, points: bool, threads: int, pool: ThreadPoolExecutor, *, brief: bool = False
+    ) -> list[lanes.Noted]:
+        """Learn from an accepted block; what every group of configurations noted of it.
+
+        With ``brief`` the next call overwrites what this one notes of points.
+        """
+        noted = []
+        for group in self._groups or ():
+            shape = 2, block.n if points else 0, len(group.members)
+            room = group.room(shape) if brief else np.empty(shape)
+            noted.append(self._stream(group, block, room, threads, pool))
+        self._points += block.n
+        return noted
+
+    def _stream(self, group: _Group, block: Block, room: Array, threads: int, pool: ThreadPoolExecutor) -> lanes.Noted:
         T, C = block.n_tasks, len(group.members)
-        rows, kept = (block.n if points else 0), (T if self.certificates else 0)
-        (losses, predictions), tasks = np.empty((2, rows, C)), np.empty((T, C))
-        accounts, tallies = np.empty((2, kept, ACCOUNT, C))
-        noted = lanes.Noted(losses, predictions, accounts, tallies, tasks)
+        accounts, tallies = np.empty((2, T if self.certificates else 0, ACCOUNT, C))
+        losses, predictions = room
+        noted = lanes.Noted(losses, predictions, accounts, tallies, np.empty((T, C)))
         first = self.configurations[group.members[0]]
+        outer = _moving(first.outer)
         blocks = len(group.lanes.rows)
         cuts = np.linspace(0, blocks, min(threads, blocks) + 1).astype(int).tolist()
 
         def part(start: int, stop: int) -> None:
             some = lanes.Lanes(*(array[start:stop] for array in group.lanes))
             lanes.run(
-                self.loss, first.inner, first.outer, first.update == "point", block.X, block.y, block.offsets,
+                self.loss, first.inner, outer, first.update == "point", block.X, block.y, block.offsets,
                 self.centre, some, lanes.scratch(), noted, start,
             )  # fmt: skip
 
@@ -202,6 +230,29 @@ class Grid:
         else:
             list(pool.map(lambda pair: part(*pair), itertools.pairwise(cuts)))
         return noted
+
+    @property
+    def biases(self) -> Array:
+        """The bias of each configuration as it stands, (C, d)."""
+        _ = self.ledger
+        centre = self.centre
+        found = np.empty((len(self), len(centre)))
+        for group in self._groups or ():
+            for place, number in enumerate(group.members):
+                _, outer, update = self.configurations[number]
+                total, play, meta, _ = group.state(place)
+                found[number] = play if update == "task" else centre - reach_of(outer, meta) * total
+        return found
+
+    def spread(self, noted: Sequence[lanes.Noted]) -> tuple[Array, Array]:
+        """Losses and predictions (n, C) of the points that the groups noted."""
+        groups = self._groups or []
+        if len(groups) == 1:
+            return noted[0].losses, noted[0].predictions
+        loss, prediction = np.empty((2, len(noted[0].losses), len(self)))
+        for group, rows in zip(groups, noted, strict=True):
+            loss[:, group.members], prediction[:, group.members] = rows.losses, rows.predictions
+        return loss, prediction
 
     def learner(self, number: int) -> OnlineWithinOnline:
         """The learner of a configuration as it stands, to adapt to tasks, to predict, or to go on alone.
@@ -236,7 +287,8 @@ class GridLedger:
         self._losses = Growing(len(grid))
         self._tables: list[tuple[list[Array], list[Array]]] = [([], []) for _ in grid._groups or ()]
 
-    def _add(self, block: Block, noted: Sequence[lanes.Noted], points: bool) -> None:
+    def append(self, block: Block, noted: Sequence[lanes.Noted]) -> None:
+        """Add the tasks of a block, and its points if they were noted."""
         groups = self._grid._groups or []
         losses = np.empty((block.n_tasks, len(self._grid)))
         for group, rows, (accounts, tallies) in zip(groups, noted, self._tables, strict=True):
@@ -247,11 +299,8 @@ class GridLedger:
         self._losses.append(losses)
         self._rounds.append(np.diff(block.offsets)[:, None].astype(np.float64))
         self._keys += block.keys
-        if points:
-            shape = block.n, len(self._grid)
-            loss, prediction = np.empty(shape), np.empty(shape)
-            for group, rows in zip(groups, noted, strict=True):
-                loss[:, group.members], prediction[:, group.members] = rows.losses, rows.predictions
+        if len(noted[0].losses):
+            loss, prediction = self._grid.spread(noted)
             keys = [block.keys[code] for code in block.task.tolist()]
             self.points.append({"loss": loss, "prediction": prediction, "label": block.y.copy(), "task": keys})
 
@@ -357,14 +406,23 @@ class _Group:
     at_meta: int
     states: int
     """numbers of the state across tasks"""
+    spare: Array
+    """room for points, used again and again"""
 
     @classmethod
     def of(cls, configurations: Sequence[Configuration], members: list[int], centre: Array) -> _Group:
         """Their lanes, before any data."""
-        pairs = [configurations[number][:2] for number in members]
+        pairs = [(configurations[number].inner, _moving(configurations[number].outer)) for number in members]
         inner, outer = pairs[0]
         begun = lanes.begin(pairs, centre)
-        return cls(members, begun, lanes.STATES + len(inner.start()), len(outer.start()))
+        return cls(members, begun, lanes.STATES + len(inner.start()), len(outer.start()), np.empty(0))
+
+    def room(self, shape: tuple[int, int, int]) -> Array:
+        """An array of this shape, whose numbers stay until the next call."""
+        size = math.prod(shape)
+        if size > len(self.spare):
+            self.spare = np.empty(size)
+        return self.spare[:size].reshape(shape)
 
     def numbers(self, row: int) -> Array:
         """A row of scalars, one a member."""
@@ -385,6 +443,11 @@ def _several(laws: Any) -> list[Any]:
     if laws is None:
         return [CoinBetting()]
     return [laws] if is_record(laws) or not isinstance(laws, Iterable) else [as_law(each, "law") for each in laws]
+
+
+def _moving(outer: Any) -> Any:
+    """A law across tasks as lanes take it: one that never moves is one with a step of 0, and shares their lanes."""
+    return tuple.__new__(DualAveraging, (0.0,)) if isinstance(outer, Frozen) else outer
 
 
 def _kind(record: Any) -> Any:

@@ -21,7 +21,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from owo._record import fast_part, lean_kernel, part
-from owo.abreast import WIDTH, accumulate, copy_row, fill, get, keep_lane, meet, numbers, put, record_of, size, state_of
+from owo.abreast import (
+    WIDTH,
+    accumulate,
+    copy_row,
+    fill,
+    get,
+    hand_out,
+    keep_lane,
+    meet,
+    numbers,
+    put,
+    record_of,
+    size,
+    state_of,
+)
 from owo.kernels import ACCOUNT, EXCESS, PULL, compensated, finite, reach, settle, suffer
 from owo.slots import aligned
 
@@ -282,9 +296,8 @@ def stretch(
         else:
             copy_row(rows, CLIPPED, room.clipped, i)
         if points:
-            for c in range(min(WIDTH, noted.losses.shape[1] - lane)):
-                noted.losses[start + i, lane + c] = get(rows, VALUE, c)
-                noted.predictions[start + i, lane + c] = get(rows, PREDICTION, c)
+            hand_out(rows, VALUE, noted.losses, start + i, lane)
+            hand_out(rows, PREDICTION, noted.predictions, start + i, lane)
     gather(sums, X, start, n, room.slopes)
     if every_point:
         gather(total, X, start, n, room.across)

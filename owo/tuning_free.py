@@ -1,0 +1,440 @@
+"""Online within online without a number to choose: many configurations at once, their predictions mixed online.
+
+``TuningFree(loss)`` runs a ``Grid`` and lets AdaHedge (``owo.aggregate``) weigh what its learners predict. The mixture
+loses at most what the best of them loses, beside a term that the losses themselves bound, without knowing which is
+best; and independent learning is always among them, so that nothing is lost where tasks have nothing in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from owo import aggregate
+from owo.aggregate import Mixed, Mixture
+from owo.doors import as_loss, fraction, positive, whole
+from owo.grid import Configuration, Grid, GridLedger
+from owo.growing import Growing
+from owo.iterates import adapted
+from owo.lanes import Noted
+from owo.laws import DualAveraging, Frozen, GrowingFTRL, Implicit
+from owo.ledger import CertificateViolation
+from owo.streams import Block, Task, as_blocks
+from owo.streams.block import table
+from owo.streams.points import as_rows
+
+Array = NDArray[np.float64]
+
+STRENGTHS = tuple(np.geomspace(0.03, 30.0, 12).tolist())
+"""Inside tasks, in units of loss over |w|^2; ``Implicit``, for losses of unbounded slope, takes their inverses."""
+STEPS = tuple(np.geomspace(3e-4, 10.0, 15).tolist())
+"""Across tasks, in units of |w|^2 over loss."""
+
+ROWS = 2048
+"""Points whose predictions are held at a time, or those of one task that is longer."""
+
+
+def configurations_for(loss: Any, unit: float = 1.0) -> list[Configuration]:
+    """The configurations that ``TuningFree`` takes by itself: every strength beside every step, and each alone.
+
+    >>> import owo
+    >>> len(configurations_for(owo.Absolute())), type(configurations_for(owo.Squared())[0].inner).__name__
+    (192, 'Implicit')
+    """
+    bounded = np.isfinite(loss.lipschitz)
+    inner = [GrowingFTRL(each / unit) if bounded else Implicit(unit / each) for each in STRENGTHS]
+    outer = [*(DualAveraging(each * unit) for each in STEPS), Frozen()]
+    return [Configuration(one, other, "point") for one in inner for other in outer]
+
+
+class TuningFree:
+    """A learner like ``OnlineWithinOnline`` that has no number to tune.
+
+    It predicts ``sum_c w_c p_c``, where ``p_c`` is what configuration c predicts, and the weights come from AdaHedge.
+    With ``H`` its loss and ``L_c`` that of c,
+
+        H <= min_c L_c + Delta + ln K / eta
+
+    where ``Delta`` sums mixability gaps (``ledger.bound``); against any comparator its regret is at most
+    ``min_c (certificate of c  +  H - L_c)`` (``ledger.certificate``).
+
+    Parameters
+    ----------
+    loss : a record of ``owo.losses``, of one prediction
+    configurations : list of ``(inner, outer)`` or ``(inner, outer, update)``; independent learning, with ``Frozen()``
+        across tasks, is added for every law inside tasks that lacks it. Default: 12 strengths beside 15 steps and
+        ``Frozen()``, spread over three to four powers of ten
+    unit : what the squared norm of a task's weights is beside its loss without learning: the default configurations
+        are for features and labels about 1 in size, as ``owo.streams.Encoding`` makes them, and scale with it
+    share : part of all weight that is dealt out equally after every point, 0 <= share < 1 (fixed share): the best
+        configuration may then change over time, at a price of about ``-ln(1 - share)`` over eta a point
+    bias : array (d,), where all begin; default zeros
+    certificates : whether to keep what certificates need: 112 bytes a task and configuration, beside 8 for its loss
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``Grid``; a share outside [0, 1), a unit that is not above 0.
+
+    Examples
+    --------
+    >>> import owo
+    >>> learner = owo.TuningFree(owo.Absolute())
+    >>> ledger = learner.run([([[1.0], [1.0]], [2.0, 3.0])] * 30)
+    >>> best = ledger.configurations.losses.sum(axis=0).min()
+    >>> bool(ledger.losses.sum() <= best + ledger.bound[-1]), len(ledger.leaders(3))
+    (True, 3)
+    """
+
+    def __init__(
+        self, loss: Any, configurations: Iterable[Any] | None = None, *, unit: float = 1.0, share: float = 1e-3,
+        bias: ArrayLike | None = None, certificates: bool = True,
+    ) -> None:  # fmt: skip
+        self.share = fraction(share, "share")
+        if configurations is None:
+            some = configurations_for(as_loss(loss), positive(unit, "unit"))
+        else:
+            some = _with_independent(configurations)
+        self.grid = Grid.of(loss, some, bias=bias, certificates=certificates)
+        self.loss = self.grid.loss
+        self._within = _range_of(self.loss)
+        self._mixture = Mixture.begun(len(self.grid))
+        self._ledger = TuningFreeLedger(self.grid)
+
+    def __repr__(self) -> str:
+        return f"<TuningFree of {len(self.grid)} configurations, {self.loss!r}>"
+
+    @property
+    def ledger(self) -> TuningFreeLedger:
+        """What happened so far."""
+        return self._ledger
+
+    @property
+    def configurations(self) -> list[Configuration]:
+        """Those whose predictions are mixed."""
+        return self.grid.configurations
+
+    @property
+    def weights(self) -> Array:
+        """How much each configuration counts in the next prediction, (C,); they sum to one."""
+        return self._mixture.normalised()
+
+    @property
+    def bias(self) -> Array:
+        """The bias from which a new task begins, (d,): the configurations' biases, weighed."""
+        counts = self.weights > 0.0  # biases of those that are lost may be anything
+        return np.asarray(self.weights[counts] @ self.grid.biases[counts])
+
+    def run(
+        self, stream: Block | Task | Iterable[Any], *, points: bool = False, weights: bool = False, threads: int = 1
+    ) -> TuningFreeLedger:
+        """Predict, suffer, learn: all configurations and their weights.
+
+        Parameters
+        ----------
+        stream : as for ``Grid.run``: tasks one after another, each whole, of dense points
+        points : keep the loss, prediction and label of every point in ``ledger.points``
+        weights : keep the weights after every task in ``ledger.weights``: 8 bytes a task and configuration
+        threads : that share the configurations; no number depends on them
+
+        Returns
+        -------
+        TuningFreeLedger
+            The learner's own ledger, with everything it has seen since it was made.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As ``Grid.run``; the block they are in leaves no trace.
+        FloatingPointError
+            All configurations overflowed; likewise without a trace.
+        """
+        threads = whole(threads, "threads", 1)
+        empty = True
+        with ThreadPoolExecutor(threads) as pool:
+            for block in as_blocks(stream, len(self._ledger)):
+                empty = False
+                self.grid.accept(block)
+                before = self._mixture.copied()
+                try:
+                    with self.grid.undoing():
+                        done = [(part, *self._advance(part, points, weights, threads, pool)) for part in _parts(block)]
+                except BaseException:
+                    self._mixture = before
+                    raise
+                for part, noted, mixed in done:
+                    self._ledger.append(part, noted, mixed, self._mixture)
+        if empty:
+            raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
+        return self._ledger
+
+    def _advance(
+        self, block: Block, points: bool, weights: bool, threads: int, pool: ThreadPoolExecutor
+    ) -> tuple[list[Noted], Mixed]:
+        """Some whole tasks, through all configurations and then through the mixture."""
+        noted = self.grid.advance(block, True, threads, pool, brief=True)
+        losses, predictions = self.grid.spread(noted)
+        lost_at = _lost_at(losses, predictions)
+        loss, prediction = np.empty((2, block.n if points else 0))
+        shares = np.empty((block.n_tasks if weights else 0, len(self.grid)))
+        mixed = Mixed(loss, prediction, np.empty((block.n_tasks, 4)), shares)
+        done = aggregate.mix(
+            self.loss,
+            self.share,
+            self._within,
+            losses,
+            predictions,
+            lost_at,
+            block.y,
+            block.offsets,
+            self._mixture,
+            mixed,
+        )
+        if done < block.n:
+            raise FloatingPointError(
+                f"no configuration is left at row {done} of task {block.keys[block.task[done]]!r}: all overflowed, so "
+                "nothing of this block was learned. Scale the features"
+            )
+        nothing = np.empty((0, 0))
+        return [each._replace(losses=nothing, predictions=nothing) for each in noted], mixed
+
+    # ------------------------------------------------------------------------------------------------ predicting
+
+    def adapt(self, X: ArrayLike, y: ArrayLike, *, average: bool = False) -> Array:
+        """Weights (d,) after one pass over a new task: each configuration's, weighed; the learner does not change.
+
+        See ``OnlineWithinOnline.adapt``.
+        """
+        rows, labels = table(X, y)
+        block = Block(rows, labels, np.zeros(len(rows), np.int64), keys=("new",))
+        return np.array(self.adapt_each(block, average=average)[0])
+
+    def adapt_each(self, stream: Block | Task | Iterable[Any], *, average: bool = False) -> Array:
+        """As ``adapt``, for every task of a stream on its own: weights (T, d), in order of beginning."""
+        found = []
+        for block in as_blocks(stream):
+            self.grid.refuse(block)
+            shares, total = self.weights, np.zeros((block.n_tasks, block.d))
+            biases = self.grid.biases if self.grid.d is not None else np.zeros((len(self.grid), block.d))
+            for number in np.flatnonzero(shares > _NEGLIGIBLE):
+                inner = self.configurations[number].inner
+                total += shares[number] * adapted(self.loss, inner, block, biases[number], np.ones(1), average)
+            found.append(total)
+        if not found:
+            raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
+        return np.concatenate(found)
+
+    def predict(self, X: ArrayLike, *, weights: ArrayLike | None = None) -> Array:
+        """Predictions (n,) for rows (n, d), with given ``weights`` (d,) or with those of a new task, the bias."""
+        rows = as_rows(X)
+        w = np.asarray(self.bias if weights is None else weights, dtype=np.float64)
+        if w.shape != rows.shape[1:]:
+            raise ValueError(f"X has {rows.shape[1]} features, and the weights have shape {w.shape}; they must fit")
+        return np.asarray(rows @ w)
+
+
+_NEGLIGIBLE = 1e-12
+"""Weight below which a configuration is left out when many new tasks are adapted to."""
+
+
+class Carried(NamedTuple):
+    """A configuration, and the part of all weight that it had, in the mean over points."""
+
+    configuration: Configuration
+    weight: float
+
+
+class TuningFreeCertificate(NamedTuple):
+    """What the regret of a ``TuningFree`` learner cannot exceed, after each task: ``TuningFreeLedger.certificate``."""
+
+    learning: Array
+    """certificate of the configuration it stands on, (T,)"""
+    mixing: Array
+    """what the mixture lost beyond that configuration, (T,); below 0 where it lost less"""
+    configuration: NDArray[np.int64]
+    """its number, (T,): the one with the least sum"""
+
+    @property
+    def total(self) -> Array:
+        """The certificate: the sum of both terms."""
+        return self.learning + self.mixing
+
+
+class TuningFreeLedger:
+    """What a ``TuningFree`` learner suffered, an entry a task.
+
+    Attributes
+    ----------
+    configurations : ``GridLedger`` of what it mixed
+    points : list of dicts of arrays (loss, prediction, label, task), one for each call's parts, if points were kept
+    carried : array (C,), the weight of each configuration in the mean over points
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self.points: list[dict[str, Any]] = []
+        self._tasks, self._weights = Growing(4), Growing(len(grid))
+        self._carried = np.zeros(len(grid))
+        self._rounds = 0
+
+    def append(self, block: Block, noted: list[Noted], mixed: Mixed, mixture: Mixture) -> None:
+        """Add some tasks."""
+        self._grid.ledger.append(block, noted)
+        self._tasks.append(mixed.tasks)
+        self._weights.append(mixed.weights)
+        self._carried[:] = mixture.carried
+        self._rounds += block.n
+        if len(mixed.losses):
+            keys = [block.keys[code] for code in block.task.tolist()]
+            self.points.append(
+                {"loss": mixed.losses, "prediction": mixed.predictions, "label": block.y.copy(), "task": keys}
+            )
+
+    def __len__(self) -> int:
+        """Return the number of tasks."""
+        return len(self._tasks.filled)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return f"<TuningFreeLedger of {len(self._grid)} configurations: no task yet>"
+        return (
+            f"<TuningFreeLedger of {len(self._grid)} configurations: {len(self)} tasks, {self._rounds} points, mean "
+            f"loss {self.average_loss()[-1]:.6g}>"
+        )
+
+    @property
+    def configurations(self) -> GridLedger:
+        """What happened in each configuration."""
+        return self._grid.ledger
+
+    @property
+    def keys(self) -> list[Hashable]:
+        """Keys of the tasks."""
+        return self._grid.ledger.keys if len(self) else []
+
+    @property
+    def rounds(self) -> Array:
+        """Points of each task, (T,)."""
+        return self._grid.ledger.rounds if len(self) else np.empty(0)
+
+    @property
+    def losses(self) -> Array:
+        """Summed loss of each task, (T,)."""
+        return self._tasks.filled[:, 0]
+
+    @property
+    def bound(self) -> Array:
+        """How much more than the best configuration the mixture can have lost so far, (T,): see ``owo.aggregate``."""
+        return self._tasks.filled[:, 1] + self._tasks.filled[:, 2]
+
+    @property
+    def weights(self) -> Array:
+        """Weights after each task, (T, C), if they were kept, else (0, C)."""
+        return self._weights.filled
+
+    @property
+    def carried(self) -> Array:
+        """The weight of each configuration, in the mean over points, (C,)."""
+        return self._carried / max(self._rounds, 1)
+
+    def leaders(self, count: int = 5) -> list[Carried]:
+        """The configurations that carried most of the weight, most first."""
+        order = np.argsort(-self.carried, kind="stable")[: whole(count, "count", 1)]
+        return [Carried(self._grid.configurations[c], float(self.carried[c])) for c in order.tolist()]
+
+    def cumulative_loss(self) -> Array:
+        """Loss summed over all tasks so far, (T,)."""
+        return np.cumsum(self.losses)
+
+    def average_loss(self) -> Array:
+        """Cumulative loss over points so far, (T,)."""
+        return self.cumulative_loss() / np.cumsum(self.rounds)
+
+    def regret(self, comparator: Any) -> Array:
+        """Loss beyond a comparator's, (T,), at every task boundary: see ``Ledger.regret``."""
+        some = self.configurations[int(np.flatnonzero(~self.configurations.failed)[0])]
+        return some.regret(comparator) + self.cumulative_loss() - some.cumulative_loss()
+
+    def certificate(self, comparator: Any) -> TuningFreeCertificate:
+        """The bound that ``regret(comparator)`` cannot exceed: ``min_c (certificate of c + H - L_c)``.
+
+        Configurations that overflowed are left out. Raises ``ValueError`` if the learner keeps no certificates.
+        """
+        ours, alive = self.cumulative_loss(), np.flatnonzero(~self.configurations.failed)
+        nothing = np.full(len(self), np.inf)
+        best = TuningFreeCertificate(nothing, nothing, np.zeros(len(self), dtype=np.int64))
+        for c in alive.tolist():
+            ledger = self.configurations[c]
+            learning, mixing = ledger.certificate(comparator).total, ours - ledger.cumulative_loss()
+            better = learning + mixing < best.learning + best.mixing
+            best = TuningFreeCertificate(
+                np.where(better, learning, best.learning), np.where(better, mixing, best.mixing),
+                np.where(better, c, best.configuration),
+            )  # fmt: skip
+        return best
+
+    def check(self, comparator: Any) -> None:
+        """Raise ``CertificateViolation`` if regret or the mixture exceeds its bound, beyond rounding."""
+        certificate = self.certificate(comparator)
+        some = self.configurations[int(certificate.configuration[-1])]
+        regret, allowance = self.regret(comparator), some.rounding(comparator)
+        beyond = self.cumulative_loss() - self._tasks.filled[:, 3]
+        for what, came, allowed in (
+            ("the regret", regret, certificate.total),
+            ("the loss beyond the best configuration", beyond, self.bound),
+        ):
+            bad = np.flatnonzero(~(came - allowed - allowance <= 0.0))
+            if len(bad):
+                t = int(bad[0])
+                raise CertificateViolation(
+                    f"after task {t + 1} of {len(self)}, {what} is {came[t]:.6g}, and its bound {allowed[t]:.6g}. If "
+                    "the loss or a law is your own, run owo.checks on it; else please report this run."
+                )
+
+
+def _range_of(loss: Any) -> int:
+    """Within what predictions are kept; see ``owo.aggregate``."""
+    some = [y for y in (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0) if loss.accepts(y)]
+    if some == [-1.0, 1.0]:
+        return aggregate.MARGINS
+    near = all(loss.value(y, y) <= min(loss.value(y - 0.1, y), loss.value(y + 0.1, y)) for y in some)
+    return aggregate.LABELS if near else aggregate.ANYTHING
+
+
+def _with_independent(configurations: Iterable[Any]) -> list[Configuration]:
+    """The configurations, and independent learning by every law inside tasks."""
+    some = [Configuration(*each) for each in configurations]
+    alone = [each.inner for each in some if isinstance(each.outer, Frozen)]
+    for each in list(some):
+        if each.inner not in alone:
+            alone.append(each.inner)
+            some.append(Configuration(each.inner, Frozen(), each.update))
+    return some
+
+
+def _parts(block: Block) -> Iterable[Block]:
+    """Whole tasks of a block, about ``ROWS`` points at a time."""
+    offsets, task = block.offsets, 0
+    while task < block.n_tasks:
+        after = int(np.searchsorted(offsets, offsets[task] + ROWS, side="right")) - 1
+        after = max(after, task + 1)
+        yield block.rows(int(offsets[task]), int(offsets[after]))
+        task = after
+
+
+def _lost_at(losses: Array, predictions: Array) -> NDArray[np.int64]:
+    """The row from which on each configuration is lost, n if none, as ``aggregate.mix`` takes it."""
+    n = len(losses)
+    lost_at = np.full(losses.shape[1], n)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = losses.sum(axis=0) + predictions.sum(axis=0)
+    for c in np.flatnonzero(~np.isfinite(sums)).tolist():
+        bad = np.flatnonzero(~(np.isfinite(losses[:, c]) & np.isfinite(predictions[:, c])))
+        if len(bad):
+            lost_at[c] = bad[0]
+            losses[bad[0] :, c], predictions[bad[0] :, c] = aggregate.OUT, 0.0
+    return lost_at

@@ -1,0 +1,343 @@
+"""The aggregation of a grid: its numbers, its bound on any losses, and what it loses beside the best configuration."""
+
+import math
+
+import numpy as np
+import pytest
+
+import owo
+from owo import aggregate, hindsight
+from owo.aggregate import Mixed, Mixture
+from owo.streams import Encoding, Synthetic, datasets
+from owo.tuning_free import configurations_for
+
+
+def mixed_plainly(losses, predictions, share):
+    """AdaHedge as its definition says, with eta renewed when it is 1/32 too large; predictions and bounds."""
+    n, K = losses.shape
+    w, gaps, eta, dealt = np.full(K, 1.0 / K), 0.0, math.inf, 0.0
+    L, found, bounds = np.zeros(K), [], []
+    for row in range(n):
+        found.append(w @ predictions[row])
+        h, least = w @ losses[row], losses[row].min()
+        L += losses[row]
+        mix = least if eta == math.inf else least - math.log(w @ np.exp(-eta * (losses[row] - least))) / eta
+        gaps += max(h - mix, 0.0)
+        renewed = math.log(K) / gaps if gaps > 0.0 else math.inf
+        last, eta = eta, renewed if renewed < eta * (1 - 1 / 32) else eta
+        if eta == math.inf:
+            bounds.append(0.0)
+            continue
+        if share == 0.0:
+            far = eta * L
+        else:  # to the power of eta / last, by logarithms: weights may be below the smallest number in between
+            far = eta * (losses[row] - (np.log(w) / last if last < math.inf else 0.0))
+        w = np.exp(far.min() - far)
+        w = (1.0 - share) * w / w.sum() + share / K
+        dealt -= math.log1p(-share) / eta
+        bounds.append(gaps + math.log(K) / eta + dealt)
+    return np.array(found), np.array(bounds)
+
+
+def mixed(losses, predictions, y, share=0.0, lost_at=None):
+    """The same by the compiled code, a task a point; its ``Mixed`` and ``Mixture``."""
+    n, K = losses.shape
+    state = Mixture.begun(K)
+    noted = Mixed(*np.empty((2, n)), np.empty((n, 4)), np.empty((n, K)))
+    lost_at = np.full(K, n) if lost_at is None else lost_at
+    losses, predictions = losses.copy(), predictions.copy()
+    for c, row in enumerate(lost_at):
+        losses[row:, c], predictions[row:, c] = aggregate.OUT, 0.0
+    done = aggregate.mix(
+        owo.Absolute(),
+        share,
+        aggregate.ANYTHING,
+        losses,
+        predictions,
+        lost_at,
+        y,
+        np.arange(n + 1),
+        state,
+        noted,
+    )
+    return done, noted, state
+
+
+def games(count):
+    """Losses of experts at which aggregations go wrong: jumps in scale, late leaders, ties, experts far off."""
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        n, K = int(rng.integers(2, 400)), int(rng.integers(1, 20))
+        y = rng.normal(size=n) * 10.0 ** rng.integers(-6, 7)
+        predictions = rng.normal(size=(n, K)) * 10.0 ** rng.integers(-6, 7, size=K)
+        if seed % 3 == 0:
+            predictions[: n // 2, 0] += 1e6  # the best later on
+            predictions[n // 2 :, 0] = y[n // 2 :]
+        if seed % 3 == 1:
+            predictions *= 10.0 ** rng.uniform(-8, 8, size=(n, 1))
+        if seed % 4 == 0:
+            predictions[:, -1] = predictions[:, 0]
+        yield np.abs(predictions - y[:, None]), predictions, y
+
+
+def test_the_exponential_is_right_to_two_units_in_the_last_place():
+    for x in np.concatenate([[0.0, 1e-300], np.geomspace(1e-12, 699.0, 2000)]):
+        assert aggregate.exp_minus(x) == pytest.approx(math.exp(-x), rel=2 * np.finfo(float).eps)
+    assert aggregate.exp_minus(701.0) == aggregate.exp_minus(math.inf) == 0.0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01])
+def test_predictions_are_those_of_the_definition(share):
+    rng = np.random.default_rng(3)
+    y, predictions = rng.normal(size=300), rng.normal(size=(300, 7)) + np.arange(7) / 10
+    losses = np.abs(predictions - y[:, None])
+    _, noted, _ = mixed(losses, predictions, y, share)
+    found, bounds = mixed_plainly(losses, predictions, share)
+    np.testing.assert_allclose(noted.predictions, found, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(noted.tasks[:, 1] + noted.tasks[:, 2], bounds, rtol=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-3, 0.3])
+def test_the_mixture_keeps_its_bound_on_any_losses(share):
+    for losses, predictions, y in games(300):
+        done, noted, _ = mixed(losses, predictions, y, share)
+        assert done == len(y)
+        ours, best = np.cumsum(noted.tasks[:, 0]), np.cumsum(losses, axis=0)
+        bound = best.min(axis=1) + noted.tasks[:, 1] + noted.tasks[:, 2]
+        rounding = 1e-13 * len(y) * np.cumsum(losses.max(axis=1))
+        assert np.all(ours <= bound + rounding)
+        np.testing.assert_allclose(noted.tasks[:, 3], best.min(axis=1), atol=rounding[-1] + 1e-300)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01])
+def test_weights_sum_to_one_whatever_the_losses(share):
+    for losses, predictions, y in games(100):
+        _, noted, state = mixed(losses, predictions, y, share)
+        np.testing.assert_allclose(noted.weights.sum(axis=1), 1.0, rtol=1e-12)
+        np.testing.assert_allclose(state.carried.sum(), len(y), rtol=1e-9)
+
+
+def test_a_leader_whose_weight_had_vanished_comes_back():
+    y, predictions = np.zeros(4000), np.zeros((4000, 2))
+    predictions[:1000, 1], predictions[1000:, 0] = 1.0, 2000.0
+    _, noted, _ = mixed(np.abs(predictions), predictions, y)
+    assert noted.weights[999, 1] < 1e-300 and noted.weights[-1, 1] > 0.999
+
+
+def test_lost_experts_have_no_weight_and_the_others_share_all():
+    rng = np.random.default_rng(0)
+    y, predictions = rng.normal(size=50), rng.normal(size=(50, 4))
+    losses = np.abs(predictions - y[:, None])
+    for share in (0.0, 0.1):
+        _, noted, state = mixed(losses, predictions, y, share, np.array([50, 20, 50, 0]))
+        assert not noted.weights[20:, 1].any() and not noted.weights[:, 3].any() and noted.weights[19, 1] > 0.0
+        assert state.normalised().sum() == pytest.approx(1.0)
+        done, _, _ = mixed(losses, predictions, y, share, np.array([10, 20, 5, 0]))
+        assert done == 20
+
+
+# ------------------------------------------------------------------------------------------------- the learner
+
+SOME = [
+    (owo.GrowingFTRL(s), owo.DualAveraging(e), u) for s in (0.1, 1.0) for e in (0.01, 0.3) for u in ("point", "task")
+]
+
+
+def stream(seed=0, tasks=60, points=8, d=5, spread=0.5):
+    return Synthetic(tasks=tasks, points=points, d=d, mean=2.0, spread=spread, seed=seed, rows=tasks * points).block(0)
+
+
+def signs(block):
+    return owo.Block(block.X, np.where(block.y > np.median(block.y), 1.0, -1.0), block.task, keys=block.keys)
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-3])
+@pytest.mark.parametrize(
+    "loss",
+    [owo.Absolute(), owo.Squared(), owo.Hinge(), owo.Logistic(), owo.Pinball(0.9)],
+    ids=lambda each: type(each).__name__,
+)
+def test_regret_stays_below_its_certificate(loss, share):
+    for seed in range(4):
+        block = stream(seed)
+        block = signs(block) if not loss.accepts(0.5) else block
+        learner = owo.TuningFree(loss, SOME if seed % 2 else None, share=share)
+        learner.run(block)
+        ledger = learner.ledger
+        for comparator in (hindsight.best_bias(loss, block, 0.3), hindsight.pooled(loss, block, 1e-3)):
+            ledger.check(comparator)
+            certificate = ledger.certificate(comparator)
+            assert np.isfinite(certificate.total).all()
+            chosen = [ledger.configurations[int(c)] for c in certificate.configuration[[0, -1]]]
+            for t, theirs in zip((0, -1), chosen, strict=True):
+                mixing = ledger.cumulative_loss()[t] - theirs.cumulative_loss()[t]
+                assert certificate.total[t] == pytest.approx(theirs.certificate(comparator).total[t] + mixing)
+
+
+def test_a_broken_certificate_is_told():
+    block = stream()
+    learner = owo.TuningFree(owo.Absolute(), SOME)
+    learner.run(block)
+    comparator = hindsight.best_bias(owo.Absolute(), block, 0.3)
+    learner.ledger.check(comparator)
+    learner.ledger._tasks.filled.base[:, 0] += 1e6  # a mixture that lost more than it may
+    with pytest.raises(owo.CertificateViolation, match="beyond the best configuration"):
+        learner.ledger.check(comparator)
+
+
+@pytest.mark.parametrize("name", ["wagepan", "airfare", "countymurders", "gapminder", "schools", "lenk"])
+def test_real_streams_lose_no_more_than_the_best_of_144_and_a_hundredth(name):
+    try:
+        block = datasets.load(name).block()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    compare(owo.Absolute(), Encoding.fit(block.X, block.y, block.task).block(block))
+
+
+@pytest.mark.parametrize(
+    "mean, spread, d, points", [(4, 0.3, 30, 10), (4, 1, 30, 10), (4, 3, 30, 10), (0, 1, 30, 10), (2, 0.5, 10, 40)]
+)
+def test_synthetic_streams_too_also_where_tasks_have_nothing_in_common(mean, spread, d, points):
+    block = Synthetic(tasks=300, points=points, d=d, mean=float(mean), spread=spread, rows=300 * points).block(0)
+    compare(owo.Absolute(), block)
+
+
+def compare(loss, block):
+    """Mean loss within 1 % of the best of 12 x 12 configurations, and of the best independent learner."""
+    block = block.shuffled(0)
+    strengths, steps = np.geomspace(0.03, 30.0, 12), np.geomspace(1e-3, 3.0, 12)
+    inner, outer = [owo.GrowingFTRL(each) for each in strengths], [owo.DualAveraging(each) for each in steps]
+    losses = owo.Grid(loss, inner, [*outer, owo.Frozen()], certificates=False).run(block).losses.sum(axis=0)
+    together, alone = losses.reshape(12, 13)[:, :12].min(), losses.reshape(12, 13)[:, 12].min()
+    ours = owo.TuningFree(loss, certificates=False).run(block).losses.sum()
+    assert ours <= 1.01 * together and ours <= 1.01 * alone
+
+
+def test_neither_threads_nor_blocks_nor_parts_change_a_number(monkeypatch):
+    block = stream(tasks=40)
+    learners = [owo.TuningFree(owo.Absolute()) for _ in range(4)]
+    learners[0].run(block)
+    learners[1].run(block, threads=2)
+    learners[2].run([block.rows(0, 80), block.rows(80, block.n)])
+    monkeypatch.setattr("owo.tuning_free.ROWS", 20)
+    learners[3].run(block)
+    for each in learners[1:]:
+        np.testing.assert_array_equal(each.ledger.losses, learners[0].ledger.losses)
+        np.testing.assert_array_equal(each.weights, learners[0].weights)
+        np.testing.assert_array_equal(each.ledger.carried, learners[0].ledger.carried)
+
+
+def test_what_is_kept_of_points_and_weights_fits_the_rest():
+    block = stream()
+    ledger = owo.TuningFree(owo.Absolute(), SOME).run(block, points=True, weights=True)
+    loss, prediction, label = (
+        np.concatenate([each[name] for each in ledger.points]) for name in ("loss", "prediction", "label")
+    )
+    np.testing.assert_allclose(np.abs(prediction - label), loss, rtol=1e-12)
+    np.testing.assert_allclose(np.add.reduceat(loss, block.offsets[:-1]), ledger.losses, rtol=1e-12)
+    assert ledger.weights.shape == (60, 10) and ledger.keys == list(block.keys) and ledger.rounds.tolist() == [8.0] * 60
+    assert "60 tasks, 480 points" in repr(ledger)
+
+
+def test_leaders_are_those_that_carried_the_weight():
+    ledger = owo.TuningFree(owo.Absolute(), SOME).run(stream())
+    leaders = ledger.leaders(3)
+    assert [each.weight for each in leaders] == sorted(ledger.carried, reverse=True)[:3]
+    assert ledger.carried.sum() == pytest.approx(1.0)
+    assert leaders[0].configuration == ledger._grid.configurations[int(ledger.carried.argmax())]
+
+
+def test_independent_learning_is_always_among_the_experts():
+    learner = owo.TuningFree(owo.Absolute(), SOME)
+    alone = [each.inner for each in learner.configurations if each.outer == owo.Frozen()]
+    assert alone == [owo.GrowingFTRL(0.1), owo.GrowingFTRL(1.0)] and len(learner.configurations) == len(SOME) + 2
+    assert sum(each.outer == owo.Frozen() for each in configurations_for(owo.Absolute())) == 12
+
+
+def test_new_tasks_are_met_by_the_weighed_configurations():
+    block, new = stream(), stream(7, tasks=3)
+    learner = owo.TuningFree(owo.Absolute(), SOME)
+    learner.run(block)
+    weights, learners = learner.weights, [learner.grid.learner(c) for c in range(len(learner.configurations))]
+    np.testing.assert_allclose(
+        learner.bias, sum(w * each.bias for w, each in zip(weights, learners, strict=True)), rtol=1e-9
+    )
+    for average in (False, True):
+        theirs = sum(w * each.adapt_each(new, average=average) for w, each in zip(weights, learners, strict=True))
+        np.testing.assert_allclose(learner.adapt_each(new, average=average), theirs, rtol=1e-8)
+    first = next(iter(new.tasks()))
+    np.testing.assert_allclose(learner.adapt(first.X, first.y), learner.adapt_each(new)[0], rtol=1e-12)
+    np.testing.assert_allclose(learner.predict(new.X), new.X @ learner.bias, rtol=1e-12)
+    assert owo.TuningFree(owo.Absolute(), SOME).adapt_each(new).shape == (3, 5)
+
+
+def test_a_share_follows_a_change_that_adahedge_follows_late():
+    """Steps across tasks that are best while the bias is far off are too large later on."""
+    block = stream(tasks=400, spread=0.3)
+    plain, shared = (owo.TuningFree(owo.Absolute(), share=share).run(block).losses.sum() for share in (0.0, 1e-3))
+    assert shared < 0.99 * plain
+
+
+def test_configurations_that_overflow_are_left_out():
+    wild = [(owo.DualAveraging(1e200), owo.DualAveraging(1e200), "point")]
+    for share in (0.0, 0.01):
+        with_it = owo.TuningFree(owo.Squared(), [*SOME, *wild], share=share)
+        ledger = with_it.run(stream())
+        failed = ledger.configurations.failed
+        assert failed[len(SOME)] and np.isfinite(ledger.losses).all() and with_it.weights[len(SOME)] == 0.0
+        ledger.check(hindsight.best_bias(owo.Squared(), stream(), 0.3))
+        assert np.isfinite(with_it.bias).all()
+
+
+def test_without_a_configuration_left_nothing_of_the_block_is_learned():
+    wild = [(owo.DualAveraging(1e200), owo.DualAveraging(1e200), "point")]
+    learner, twin = (owo.TuningFree(owo.Squared(), wild) for _ in range(2))
+    gentle, block = (
+        owo.Block([[0.0]], [1.0], [0], keys=["first"]),
+        owo.Block(np.full((20, 1), 1e9), np.ones(20), [1] * 20 if False else np.repeat([0, 1], 10), keys=["a", "b"]),
+    )
+    learner.run(gentle)
+    twin.run(gentle)
+    with pytest.raises(FloatingPointError, match="no configuration is left"):
+        learner.run(block)
+    assert learner.ledger.keys == ["first"]
+    learner.run(owo.Block([[1.0]], [1.0], [0], keys=["c"]))
+    twin.run(owo.Block([[1.0]], [1.0], [0], keys=["c"]))
+    np.testing.assert_array_equal(learner.ledger.losses, twin.ledger.losses)
+
+
+@pytest.mark.parametrize(
+    "options, error, words",
+    [
+        ({"share": 1.0}, ValueError, "share is 1.0"),
+        ({"share": -0.1}, ValueError, "share"),
+        ({"share": math.nan}, ValueError, "share"),
+        ({"share": "much"}, ValueError, "share"),
+        ({"unit": 0.0}, ValueError, "unit"),
+        ({"configurations": []}, ValueError, "no configuration"),
+        ({"configurations": [(owo.Absolute(), owo.Frozen())]}, TypeError, "law"),
+    ],
+)
+def test_bad_settings_are_refused(options, error, words):
+    with pytest.raises(error, match=words):
+        owo.TuningFree(owo.Absolute(), **options)
+
+
+def test_bad_data_are_refused_and_leave_no_trace():
+    learner = owo.TuningFree(owo.Hinge(), SOME)
+    block = signs(stream())
+    with pytest.raises(ValueError, match="label"):
+        learner.run(stream())
+    with pytest.raises(ValueError, match="empty"):
+        learner.run([])
+    assert len(learner.ledger) == 0 and learner.ledger.keys == [] and learner.grid.d is None
+    learner.run(block)
+    before = learner.weights
+    with pytest.raises(ValueError, match="features"):
+        learner.run(owo.Block(np.ones((2, 3)), [1.0, -1.0], [0, 0]))
+    with pytest.raises(ValueError, match="mixed"):
+        learner.run(block.interleaved(0))
+    with pytest.raises(ValueError, match="fit"):
+        learner.predict(np.ones((2, 3)))
+    np.testing.assert_array_equal(learner.weights, before)
+    assert len(learner.ledger) == 60
