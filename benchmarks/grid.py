@@ -1,54 +1,55 @@
-"""Many configurations in one pass, beside as many passes of one, a loop over all of them in C, and NumPy over lanes.
-
-All compute the paper's bias instance (absolute loss, GrowingFTRL inside, DualAveraging across, bias moved once a task)
-at 24 strengths times 16 steps on the same arrays, and their losses are checked to agree. ``grid`` keeps all that its
-384 ledgers and certificates need, ``losses`` (``certificates=False``) the loss of every task, as C does. Separate
-passes are timed on some of the configurations. Rows are timed in turn within each repetition; medians.
-
-Usage: python -m benchmarks.grid [--points 20000] [--repetitions 7] [--out results/bench]
-"""
+"""Many configurations in one pass, beside as many passes of one, a loop over all of them in C, and NumPy over lanes."""
 
 from __future__ import annotations
 
-import argparse
 import ctypes
-import json
 import pathlib
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import owo
-from benchmarks.__main__ import problem
-from owo.streams import Block
+from benchmarks.stream import problem
+from benchmarks.timing import Entry, Race, Section, compiled_c, race
+from owo.streams import Block, Synthetic, datasets
+from owo.streams.encoding import Encoding
+from owo.tuning_free import configurations_for
 
 STRENGTHS, STEPS = np.geomspace(0.1, 10.0, 24), np.geomspace(1e-4, 1e-2, 16)
 SHAPES = [(13, 40), (30, 40), (100, 40), (1000, 40), (13, 4), (30, 4), (100, 4), (30, 400)]
 LANES, SOME = 64, 8
 """Lanes of a block in C; how many of the separate passes are timed."""
 
+ABOUT = """The paper's bias instance at 24 strengths times 16 steps on the same arrays; losses are checked to agree. **grid** keeps
+all that its 384 ledgers and certificates need, **losses** (`certificates=False`) the loss of every task, as C does, and
+**2 threads** the same on two cores; **separate** are passes of one configuration, of which 8 are timed. Million
+configuration-points a second."""
 
-def c_grid(folder: pathlib.Path) -> Any | None:
-    """The C loop, compiled on the spot; None where there is no gcc."""
-    source, library = pathlib.Path(__file__).with_name("grid.c"), folder / "grid.so"
-    command = ["gcc", "-O3", "-march=native", "-ffast-math", "-shared", "-fPIC", str(source), "-o", str(library), "-lm"]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
+
+def in_c(block: Block, folder: pathlib.Path) -> Any | None:
+    """A loop over blocks of lanes in C; None without a compiler."""
+    function = compiled_c("grid", folder)
+    if function is None:
         return None
-    function = ctypes.CDLL(str(library)).grid
     floats, longs = np.ctypeslib.ndpointer(np.float64), np.ctypeslib.ndpointer(np.int64)
     function.argtypes = [floats, floats, longs, *(ctypes.c_long,) * 3, *(floats,) * 5]
-    function.restype = None
-    return function
+    strengths, steps = _pairs()
+    count = len(strengths)
+
+    def stream() -> Any:
+        losses = np.empty((block.n_tasks, count))
+        theta, q = np.zeros((2, count * block.d))
+        blocks = count // LANES
+        function(block.X, block.y, block.offsets, block.n_tasks, block.d, blocks, strengths, steps, theta, q, losses)
+        return losses
+
+    return stream
 
 
-def numpy_lanes(block: Block, strengths: Any, steps: Any, tasks: int) -> Any:
+def in_numpy(block: Block, tasks: int) -> Any:
     """All configurations as columns of matrices, point by point."""
+    strengths, steps = _pairs()
     theta, losses = np.zeros((block.d, len(strengths))), np.zeros((tasks, len(strengths)))
     for t in range(tasks):
         q = np.zeros_like(theta)
@@ -61,113 +62,140 @@ def numpy_lanes(block: Block, strengths: Any, steps: Any, tasks: int) -> Any:
     return losses
 
 
-def contenders(block: Block, compiled: Any | None) -> dict[str, tuple[float, Callable[[], Any]]]:
-    """Name -> configuration-points, and a function that does them and returns losses of tasks, a column each."""
+def _pairs() -> tuple[Any, Any]:
     strengths, steps = (each.ravel() for each in np.meshgrid(STRENGTHS, STEPS, indexing="ij"))
+    return strengths, steps
+
+
+def compare(block: Block, folder: pathlib.Path, repetitions: int) -> Race:
+    """Everybody on one block."""
+    strengths, steps = _pairs()
     inner, outer = [owo.GrowingFTRL(s) for s in STRENGTHS], [owo.DualAveraging(s) for s in STEPS]
-    count, T = len(strengths), block.n_tasks
+    count = len(strengths)
 
-    def ours(certificates: bool, threads: int = 1) -> Callable[[], Any]:
-        def stream() -> Any:
-            grid = owo.Grid(owo.Absolute(), inner, outer, "task", certificates=certificates)
-            return grid.run(block, threads=threads).losses
-
-        return stream
+    def ours(certificates: bool, threads: int = 1) -> Any:
+        grid = owo.Grid(owo.Absolute(), inner, outer, "task", certificates=certificates)
+        return grid.run(block, threads=threads).losses
 
     def separate() -> Any:
-        picked = np.linspace(0, count - 1, SOME).astype(int)
-        losses = np.full((T, count), np.nan)
-        for c in picked:
+        losses = np.full((block.n_tasks, count), np.nan)
+        for c in np.linspace(0, count - 1, SOME).astype(int):
             laws = owo.GrowingFTRL(strengths[c]), owo.DualAveraging(steps[c])
             losses[:, c] = owo.OnlineWithinOnline(owo.Absolute(), *laws, "task").run(block).losses
         return losses
 
-    def in_c() -> Any:
-        assert compiled is not None
-        blocks, losses = count // LANES, np.empty((T, count))
-        theta, q = np.zeros((2, count * block.d))
-        compiled(block.X, block.y, block.offsets, T, block.d, blocks, strengths, steps, theta, q, losses)
-        return losses
-
-    few = max(1, min(T, 2000 // int(block.offsets[1])))
-    rows: dict[str, tuple[float, Callable[[], Any]]] = {
-        "grid": (count * block.n, ours(True)),
-        "losses": (count * block.n, ours(False)),
-        "two threads": (count * block.n, ours(False, 2)),
-        "separate": (SOME * block.n, separate),
-    }
-    if compiled is not None:
-        rows["C"] = (count * block.n, in_c)
-    rows["NumPy"] = (count * int(block.offsets[few]), lambda: numpy_lanes(block, strengths, steps, few))
-    return rows
-
-
-def agree(results: dict[str, Any]) -> None:
-    """All contenders suffered the same losses; slopes are signs, so rounding can flip one only at an exact tie."""
-    for name, losses in results.items():
-        ours = results["grid"][: len(losses)]
-        there = np.isfinite(losses)
-        if not np.allclose(losses[there], ours[there], rtol=1e-9, atol=1e-9):
-            raise SystemExit(f"{name} and the grid disagree on the losses: the comparison is void")
-
-
-def measure(points: int, d: int, n: int, repetitions: int, compiled: Any | None) -> dict[str, Any]:
-    """Time a shape; million configuration-points a second, by contender."""
-    block = problem(points, d, n)
-    rows = contenders(block, compiled)
-    agree({name: stream() for name, (_, stream) in rows.items()})
-    times: dict[str, list[float]] = {name: [] for name in rows}
-    for _ in range(repetitions):
-        for name, (_, stream) in rows.items():
-            start = time.perf_counter()
-            stream()
-            times[name].append(time.perf_counter() - start)
-    rates = {name: rows[name][0] / np.array(t) / 1e6 for name, t in times.items()}
-    result: dict[str, Any] = {"d": d, "n": n, "points": block.n}
-    for name, rate in rates.items():
-        result[name] = {"median": float(np.median(rate)), "quartiles": np.quantile(rate, [0.25, 0.75]).tolist()}
-        for own in ("grid", "losses"):
-            result[name][f"{own} is times"] = float(np.median(rates[own] / rate))
-    result["threads"] = float(np.median(rates["two threads"] / rates["losses"]))
-    return result
-
-
-def table(results: list[dict[str, Any]]) -> str:
-    """Markdown."""
-    lines = [
-        "| d | n | grid, M/s | losses | separate | C | NumPy | grid / separate | losses / C | 2 threads |",
-        "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    few = max(1, min(block.n_tasks, 2000 // int(block.offsets[1])))
+    entries = [
+        Entry("grid", count * block.n, lambda: ours(True)),
+        Entry("losses", count * block.n, lambda: ours(False)),
+        Entry("2 threads", count * block.n, lambda: ours(False, 2)),
+        Entry("separate", SOME * block.n, separate),
+        Entry("NumPy", count * int(block.offsets[few]), lambda: in_numpy(block, few)),
     ]
-    for r in results:
-        c = r.get("C")
-        rates = [f"{r[name]['median']:.0f}" for name in ("grid", "losses", "separate")]
-        cells = [
-            r["d"], r["n"], *rates, f"{c['median']:.0f}" if c else "no gcc", f"{r['NumPy']['median']:.1f}",
-            f"{r['separate']['grid is times']:.1f}", f"{c['losses is times']:.2f}" if c else "-", f"{r['threads']:.2f}",
-        ]  # fmt: skip
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines)
+    c = in_c(block, folder)
+    if c is not None:
+        entries.append(Entry("C", count * block.n, c))
+    whole = ours(True)
+    for each in entries:
+        losses = each.run()
+        there = np.isfinite(losses)
+        if not np.allclose(losses[there], whole[: len(losses)][there], rtol=1e-9, atol=1e-9):
+            raise SystemExit(f"{each.name} and the grid disagree on the losses: the comparison is void")
+    return race(entries, repetitions)
 
 
-def main() -> None:
-    """Measure, print, write."""
-    assert __doc__ is not None
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.grid", description=__doc__.split("\n")[0])
-    parser.add_argument("--points", type=int, default=20_000)
-    parser.add_argument("--repetitions", type=int, default=7)
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("results/bench"))
-    options = parser.parse_args()
+def section(scale: float, repetitions: int) -> Section:
+    """The grid, the paper's study in one go, and learning without tuning."""
+    rows, measured, missing = [], {}, ()
     with tempfile.TemporaryDirectory() as folder:
-        compiled = c_grid(pathlib.Path(folder))
-        results = [measure(options.points if d < 1000 else options.points // 4, d, n, options.repetitions, compiled)
-                   for d, n in SHAPES]  # fmt: skip
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "grid.json").write_text(json.dumps(results, indent=1))
-    text = table(results)
-    (options.out / "grid.md").write_text(text + "\n")
-    print(text)
-    print(f"{len(STRENGTHS) * len(STEPS)} configurations; medians of {options.repetitions} repetitions")
+        for d, n in SHAPES:
+            block = problem(int(max(scale, 0.25) * (40_000 if d < 1000 else 5_000)), d, n)
+            found = compare(block, pathlib.Path(folder), repetitions)
+            names = [each.name for each in found.entries]
+            missing = () if "C" in names else ("a C compiler",)
+            beside = f"{found.ratio('losses', 'C'):.2f}" if "C" in names else "-"
+            rows.append([
+                str(d), str(n), *(f"{found.middle(name) / 1e6:.1f}" for name in names),
+                f"{found.ratio('grid', 'separate'):.1f}", beside, f"{found.ratio('2 threads', 'losses'):.2f}",
+            ])  # fmt: skip
+            measured[f"d = {d}, n = {n}"] = found.stored()
+    header = ["d", "n", *names, "grid / separate", "losses / C", "2 threads / losses"]
+    return Section(
+        "grid", "Many configurations", ABOUT,
+        [("", header, rows), _study(scale, repetitions, measured), _tuning_free(repetitions, measured)],
+        measured, missing,
+    )  # fmt: skip
 
 
-if __name__ == "__main__":
-    main()
+def _study(scale: float, repetitions: int, measured: dict[str, Any]) -> Any:
+    """400 configurations over 3,000 training tasks of 40 points, then the choice of one on 100 new tasks."""
+    stream = Synthetic(tasks=3100, points=40, d=20, mean=4.0, spread=1.0, rows=3100 * 40).block(0)
+    training, validation = stream.rows(0, 3000 * 40), stream.rows(3000 * 40, 3100 * 40)
+    inner = [owo.GrowingFTRL(s) for s in np.geomspace(0.01, 10.0, 20)]
+    outer = [owo.DualAveraging(s) for s in np.geomspace(1e-4, 1.0, 20)]
+
+    def study() -> Any:
+        grid = owo.Grid(owo.Absolute(), inner, outer, "task", certificates=False)
+        grid.run(training, threads=2)
+        losses = []
+        for c in range(400):
+            learner = owo.OnlineWithinOnline(
+                owo.Absolute(), grid.configurations[c].inner, owo.Frozen(), bias=grid.biases[c]
+            )
+            weights = learner.adapt_each(validation, average=True)
+            losses.append(np.abs(np.einsum("ij,ij->i", validation.X, weights[validation.task]) - validation.y).mean())
+        return int(np.argmin(losses))
+
+    found = race([Entry("study", 400 * training.n, study)], max(3, repetitions // 2))
+    measured["study"] = found.stored()
+    seconds = float(np.median(found.seconds["study"]))
+    return (
+        "A whole study on two cores: 400 configurations, 3,000 tasks of 40 points, d = 20, each then adapted to 100 new tasks",
+        ["seconds", "million configuration-points a second"],
+        [[f"{seconds:.2f}", f"{found.middle('study') / 1e6:.0f}"]],
+    )
+
+
+def _tuning_free(repetitions: int, measured: dict[str, Any]) -> Any:
+    """What learning without tuning costs beside one plain run, and what it loses beside the best of 144."""
+    rows = []
+    some = datasets.load("wagepan").block().shuffled(0)
+    streams = {
+        "wagepan": Encoding.fit(some.X, some.y, some.task).block(some),
+        **{f"synthetic, d = {d}": problem(20_000, d, 40) for d in (13, 30, 100)},
+    }
+    laws = (
+        [owo.GrowingFTRL(s) for s in np.geomspace(0.03, 30.0, 12)],
+        [owo.DualAveraging(s) for s in np.geomspace(1e-3, 3.0, 12)],
+    )
+    for name, block in streams.items():
+        plain = configurations_for(owo.Absolute())[100]
+        entries = [
+            Entry("plain", block.n, lambda block=block: owo.OnlineWithinOnline(owo.Absolute(), *plain).run(block)),
+            Entry(
+                "grid of 144",
+                block.n,
+                lambda block=block: owo.Grid(owo.Absolute(), *laws, certificates=False).run(block),
+            ),
+            Entry(
+                "tuning-free",
+                block.n,
+                lambda block=block: owo.TuningFree(owo.Absolute(), certificates=False).run(block),
+            ),
+        ]
+        found = race(entries, repetitions)
+        best = owo.Grid(owo.Absolute(), *laws, certificates=False).run(block).losses.sum(axis=0).min()
+        ours = owo.TuningFree(owo.Absolute(), certificates=False).run(block).losses.sum()
+        rows.append([
+            name, *(f"{found.middle(each.name) / 1e6:.2f}" for each in entries),
+            f"{found.ratio('plain', 'grid of 144'):.1f}", f"{found.ratio('plain', 'tuning-free'):.1f}",
+            f"{100 * (ours / best - 1):+.2f} %",
+        ])  # fmt: skip
+        measured[f"tuning-free, {name}"] = found.stored()
+    header = ["stream", "plain, M points/s", "grid of 144", "tuning-free (192)", "plain / grid", "plain / tuning-free",
+              "loss beside best of 144"]  # fmt: skip
+    return (
+        "Learning without tuning: one plain run, 144 configurations, and the 192 of `TuningFree` with their mixture",
+        header,
+        rows,
+    )

@@ -60,6 +60,7 @@ def _toolchain() -> bytes:
         "rows.py",
         "abreast.py",
         "aggregate.py",
+        "single.py",
         "geometry/pieces.py",
     ):  # they overload, which numba looks up by itself
         digest.update((pathlib.Path(__file__).parent / name).read_bytes())

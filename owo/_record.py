@@ -211,6 +211,11 @@ def lean_kernel(function: Callable[..., Any]) -> Any:
     return _cached(numba.njit(error_model="numpy", nogil=True, _nrt=False)(function), function)
 
 
+def quick_kernel(function: Callable[..., Any]) -> Any:
+    """As ``lean_kernel``, for calls so short that releasing the GIL would cost more."""
+    return _cached(numba.njit(error_model="numpy", _nrt=False)(function), function)
+
+
 def _cached(compiled: Any, function: Callable[..., Any]) -> Any:
     if hasattr(compiled, "enable_caching"):  # not so under NUMBA_DISABLE_JIT
         compiled._compile_for_args = functools.partial(_compile, compiled._compile_for_args)

@@ -23,6 +23,7 @@ from owo.iterates import adapted, reach_of
 from owo.laws import CoinBetting, Frozen, acts_across, keeps_to_potential
 from owo.ledger import Ledger
 from owo.outputs import output_of
+from owo.single import Single
 from owo.slots import Places, Slots, aligned
 from owo.streams import Block, Task, as_blocks
 from owo.streams.block import table
@@ -102,6 +103,7 @@ class OnlineWithinOnline:
         self.geometry, self._start = _geometry(geometry, self.inner), metric
         self._output = output_of(self.loss, self.inner, self.geometry)
         self.d: int | None = None
+        self._single: Single | None = None
         if bias is not None:
             self._open(self._output.given(bias, "bias").ravel())
 
@@ -127,6 +129,8 @@ class OnlineWithinOnline:
         initial = self._metric.initial if self._map is None else self._map.initial.ravel()
         self._width, self._stage = len(initial) if self.geometry.learns else 0, self.geometry.stage(len(initial))
         self._slots = Slots(size, self.inner, len(self._metric.play))
+        self._single = None
+        self._alone = 0
         self._ledger = Ledger(self.inner, self.outer, self.update, centre, repr(self), self.geometry, initial)
 
     # ------------------------------------------------------------------------------------------------ the state
@@ -233,6 +237,13 @@ class OnlineWithinOnline:
 
         ``task`` may be any hashable but None; a key that is not open begins a task. See ``end_task``.
         """
+        if self._single is not None:
+            try:
+                prediction = self._single.learn(x, y, task)
+            except TypeError:  # a key that cannot be hashed
+                prediction = None
+            if prediction is not None:
+                return prediction
         if task is None:
             raise ValueError("task is None, which means no task; give the task a key, such as a name or a number")
         require_hashable(task)
@@ -250,6 +261,9 @@ class OnlineWithinOnline:
             written = self._output.room(1, 0, 0, len(self.centre), self._width)
             self._stream(X, labels, _FIRST, _NO, slots, slots, taken, written, 0, True, lambda row: task)
             self._slots.keys[task] = int(slots[0])
+        self._alone += 1
+        if self._alone == MANY:
+            self._single = Single.of(self)
         return self._output.plain(written.predictions[0])
 
     def end_task(self, task: Hashable) -> None:
@@ -279,6 +293,13 @@ class OnlineWithinOnline:
 
     def predict_one(self, x: ArrayLike, task: Hashable = None) -> float | Any:
         """The prediction ``<x, w>``, or (k,), for one point (d,) of an open task, or of a new one (w is the bias)."""
+        if self._single is not None:
+            try:
+                prediction = self._single.predict(x, task)
+            except TypeError:  # a key that cannot be hashed
+                prediction = None
+            if prediction is not None:
+                return prediction
         point = real(x, "x")
         if point.ndim != 1:
             raise ValueError(f"x has shape {point.shape}; predict_one takes one point (d,). Use predict for many")
@@ -472,6 +493,9 @@ class OnlineWithinOnline:
                 f"points have {came} features; this learner has {needed}. Give every task the same columns"
             )
 
+
+MANY = 100
+"""Points that come one by one, after which it pays to compile a door of their own."""
 
 _NEVER = 2**62
 """So many tasks that they will not end."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Hashable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -147,10 +148,12 @@ def optima(
     metric: ArrayLike | None = None,
     max_sweeps: int = MAX_SWEEPS,
     max_steps: int = MAX_STEPS,
+    threads: int = 1,
 ) -> Optima:
     """``task_optimum`` for every task of a block, in one compiled pass.
 
-    The rows of a task need not stand together. Arguments and errors as there; T tasks, n points in all.
+    The rows of a task need not stand together. Arguments and errors as there; T tasks, n points in all. ``threads``
+    share the tasks, for losses of one prediction; no number depends on how many.
 
     Raises
     ------
@@ -171,6 +174,7 @@ def optima(
     {'a': 0.0, 'b': 1.0}
     """
     tasks = tasks_of(loss, block, strength, metric)
+    tasks.threads = whole(threads, "threads", 1)
     tasks.solve(as_weights(bias, "bias", loss, tasks.d), _goals(tolerance, max_sweeps, max_steps))
     found: Optima = tasks.optima(tolerance)
     _warn(found, tolerance, max_steps)
@@ -183,6 +187,9 @@ class Tasks:
     ``X`` (n, d), ``y`` (n,) and ``offsets`` (T + 1,) of T tasks with ``keys``. With a metric ``M = A A^T`` the kernels
     see the points ``A^T x`` (``seen``), and ``theta + A v`` is what ``theta + v`` is without one.
     """
+
+    threads = 1
+    """that share the tasks of a solve"""
 
     def __init__(
         self, loss: Any, X: Array, y: Array, offsets: NDArray[np.int64], keys: tuple[Hashable, ...], strength: float,
@@ -211,10 +218,28 @@ class Tasks:
         first, second = goals
         self.bias = bias
         self.data.points[:, ascent.BASE] = self.data.X @ bias
-        ascent.ascend(self.loss, self.data, self.strength, first, self.shifts, self.results)
+        self._shared(ascent.ascend, first)
         gaps, sizes, moved = self.results[:, GAP], 1.0 + np.abs(self.results[:, VALUE]), self.results[:, MOVED]
         if not np.all((gaps <= second.tolerance * sizes) & (moved <= second.still)):
-            ascent.climb(self.loss, self.data, self.strength, second, self.shifts, self.results)
+            self._shared(ascent.climb, second)
+
+    def _shared(self, stage: Any, goal: Goal) -> None:
+        """A stage on all tasks, by threads that have about the same number of points each, and room of their own."""
+        offsets = self.data.offsets
+        count = min(self.threads, len(self.keys))
+        cuts = np.searchsorted(offsets, np.linspace(0, self.n, count + 1)[1:-1])
+        ends = np.unique(np.concatenate(([0], cuts, [len(self.keys)]))).tolist()
+
+        def part(start: int, stop: int) -> None:
+            room = self.data.room if count == 1 else np.empty_like(self.data.room)
+            data = self.data._replace(offsets=offsets[start : stop + 1], room=room)
+            stage(self.loss, data, self.strength, goal, self.shifts[start:stop], self.results[start:stop])
+
+        if len(ends) == 2:
+            part(*ends)
+            return
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(part, ends[:-1], ends[1:]))
 
     def losses_at(self, weights: Array) -> Array:
         """The loss of each task, (T,), at one vector of weights for all."""

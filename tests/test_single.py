@@ -1,0 +1,168 @@
+"""Points one by one: behind the quick door all is as on the ordinary road, to the bit, also what is refused."""
+
+import copy
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+
+import owo
+from owo.online import MANY
+
+INNER = [
+    owo.GrowingFTRL(0.5), owo.AdaptiveNorm(1.0), owo.CoinBetting(limit=0.3), owo.Implicit(0.3),
+    owo.Ball(owo.DualAveraging(0.3), 0.5), owo.Frozen(),
+]  # fmt: skip
+OUTER = [owo.DualAveraging(0.05), owo.CoinBetting(limit=0.1), owo.Ball(owo.InverseSqrt(0.1), 0.2)]
+
+
+def points(seed, n=260, d=4, tasks=5):
+    """Points of tasks that are mixed, as arrays, labels and keys."""
+    rng = np.random.default_rng(seed)
+    return (
+        list(rng.normal(size=(n, d))),
+        rng.normal(size=n).tolist(),
+        [f"task {k}" for k in rng.integers(tasks, size=n)],
+    )
+
+
+def fed(learner, rows, labels, keys, *, quick):
+    """Predictions of a learner that meets points one by one, as arrays or as lists, for which the door is shut."""
+    found = []
+    for r, (x, y, key) in enumerate(zip(rows, labels, keys, strict=True)):
+        found.append(learner.learn_one(x if quick else x.tolist(), y, key))
+        if r % 50 == 49:
+            learner.end_task(key)
+    return found
+
+
+def same(one, other):
+    """Whether two learners are in the same state, to the bit."""
+    slots, others = one._slots, other._slots
+    assert slots.keys == others.keys and sorted(slots.free) == sorted(others.free)
+    for mine, theirs in zip(slots.arrays, others.arrays, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    for name in ("_total", "_theta", "_meta", "_tally", "_pending", "_clock"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    for name, mine in one.ledger.tables.items():
+        np.testing.assert_array_equal(mine.filled, other.ledger.tables[name].filled)
+
+
+@pytest.mark.parametrize("update", ["task", "point"])
+@pytest.mark.parametrize("inner", INNER, ids=lambda law: type(law).__name__)
+def test_behind_the_door_every_law_does_what_it_does_on_the_road(inner, update):
+    loss = owo.Squared() if isinstance(inner, owo.Implicit) else owo.Absolute()
+    for outer, seed in zip(OUTER, itertools.count()):
+        quick, plain = (owo.OnlineWithinOnline(loss, inner, outer, update, bias=np.ones(4)) for _ in range(2))
+        data = points(seed)
+        assert fed(quick, *data, quick=True) == fed(plain, *data, quick=False)
+        assert quick._single is not None
+        same(quick, plain)
+        for x, key in zip(data[0][:20], [*data[2][:19], "another"], strict=True):
+            assert quick.predict_one(x, key) == pytest.approx(plain.predict_one(x.tolist(), key), rel=1e-12, abs=1e-14)
+            assert quick.predict_one(x) == pytest.approx(plain.predict_one(x.tolist()), rel=1e-12, abs=1e-14)
+
+
+@pytest.mark.parametrize(
+    "loss", [owo.Logistic(), owo.Hinge(), owo.Pinball(0.3), owo.Huber(0.5)], ids=lambda loss: type(loss).__name__
+)
+def test_behind_the_door_every_loss_is_itself(loss):
+    quick, plain = (owo.OnlineWithinOnline(loss) for _ in range(2))
+    rows, labels, keys = points(9)
+    if not loss.accepts(0.5):
+        labels = [1.0 if y > 0 else -1.0 for y in labels]
+    assert fed(quick, rows, labels, keys, quick=True) == fed(plain, rows, labels, keys, quick=False)
+    same(quick, plain)
+
+
+def begun():
+    """A learner that has a door, and a twin that has none."""
+    learners = [owo.OnlineWithinOnline(owo.Hinge(), owo.GrowingFTRL(1.0), owo.DualAveraging(0.1)) for _ in range(2)]
+    rows, labels, keys = points(3, n=MANY + 20)
+    labels = [1.0 if y > 0 else -1.0 for y in labels]
+    for learner, quick in zip(learners, (True, False), strict=True):
+        for x, y, key in zip(rows, labels, keys, strict=True):
+            learner.learn_one(x if quick else x.tolist(), y, key)
+    return learners
+
+
+X = np.ones(4)
+
+
+@pytest.mark.parametrize(
+    "x, y, key, error, words",
+    [
+        (np.array([1.0, np.nan, 0.0, 0.0]), 1.0, "new", ValueError, "NaN"),
+        (np.array([1.0, np.inf, 0.0, 0.0]), 1.0, "task 1", ValueError, "inf"),
+        (np.ones(5), 1.0, "new", ValueError, "5 features"),
+        (np.ones((1, 4)), 1.0, "task 1", ValueError, "one point"),
+        (X, float("nan"), "task 1", ValueError, "NaN"),
+        (X, 0.5, "task 1", ValueError, "label"),
+        (X, 0.5, "new", ValueError, "label"),
+        (X, 1.0, None, ValueError, "None"),
+        (X, 1.0, ["a"], TypeError, "hash"),
+        (X, 1.0, float("nan"), ValueError, "equal"),
+        (1e200 * X, 1.0, "task 1", FloatingPointError, "overflowed"),
+        (1e200 * X, 1.0, "new", FloatingPointError, "overflowed"),
+        (np.ma.masked_array(X, [True, False, False, False]), 1.0, "task 1", (TypeError, ValueError), "mask"),
+        (X.astype(complex), 1.0, "task 1", TypeError, "real"),
+    ],
+)
+def test_what_is_refused_on_the_road_is_refused_at_the_door(x, y, key, error, words):
+    learner, twin = begun()
+    assert learner._single is not None
+    with pytest.raises(error, match=words):
+        learner.learn_one(x, y, key)
+    same(learner, twin)
+    learner.learn_one(X, 1.0, "new")
+    twin.learn_one(X.tolist(), 1.0, "new")
+    same(learner, twin)
+
+
+@pytest.mark.parametrize(
+    "x", [X.astype(np.float32), np.ones((4, 2))[:, 0], X.astype(">f8"), np.ones(4, dtype=np.int64), X.tolist()],
+    ids=["single", "strided", "swapped", "whole", "list"],
+)  # fmt: skip
+def test_what_the_door_does_not_take_takes_the_road(x):
+    learner, twin = begun()
+    for y in (1.0, 1, np.float64(1.0), np.int8(-1)):
+        assert learner.learn_one(x, y, "task 2") == twin.learn_one(X.tolist(), float(y), "task 2")
+    same(learner, twin)
+
+
+def test_a_copy_has_a_door_of_its_own():
+    learner, twin = begun()
+    for copied in (copy.deepcopy(learner), pickle.loads(pickle.dumps(learner))):
+        assert copied._single is None
+        for _ in range(MANY + 1):
+            copied.learn_one(2 * X, -1.0, "elsewhere")
+        same(learner, twin)
+        assert "elsewhere" in copied.open_tasks
+
+
+def test_the_door_stays_open_while_blocks_are_run_and_tasks_multiply():
+    learner, twin = begun()
+    rng = np.random.default_rng(1)
+    for step in range(30):
+        block = owo.Block(
+            rng.normal(size=(6, 4)), np.ones(6), [0, 1, 0, 1, 1, 0], ends=np.zeros(6, bool), keys=[step, f"task {step}"]
+        )
+        learner.run(block)
+        twin.run(block)
+        for k in range(8):
+            x = rng.normal(size=4)
+            assert learner.learn_one(x, 1.0, ("many", step, k)) == twin.learn_one(x.tolist(), 1.0, ("many", step, k))
+    same(learner, twin)
+    assert len(learner.open_tasks) > 250
+
+
+def test_learners_without_a_door_go_on_by_the_road():
+    rows, labels, keys = points(0, n=MANY + 10)
+    for learner in (
+        owo.OnlineWithinOnline(owo.Softmax(3)),
+        owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), geometry=owo.geometry.Diagonal()),
+    ):
+        for x, y, key in zip(rows, labels, keys, strict=True):
+            learner.learn_one(x, 1.0 if learner.loss == owo.Softmax(3) else y, key)
+        assert learner._single is None
