@@ -13,6 +13,7 @@ PACKAGES := owo $(wildcard theory experiments)
 # development environment is there or asked for, `run` uses it too, also under `make -j`.
 EXTRAS_run := data
 EXTRAS_dev := data,dev
+EXTRAS_bench := bench,dev
 RUN_NEEDS := $(if $(wildcard .venv/dev.stamp)$(filter-out run,$(MAKECMDGOALS)),.venv/dev.stamp,.venv/run.stamp)
 
 .DEFAULT_GOAL := help
@@ -38,10 +39,8 @@ format: .venv/dev.stamp  ## put the sources into the project's format
 	$(BIN)/python -m ruff format .
 
 ifneq ($(findstring bench,$(TARGETS)),)
-bench: .venv/dev.stamp  ## measure speed
+bench: .venv/bench.stamp  ## measure speed and memory beside other libraries; table here, page in results/bench/
 	@$(BIN)/python -m benchmarks $(ARGS)
-	@$(BIN)/python -m benchmarks.grid
-	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.metric
 endif
 
 ifneq ($(findstring validate,$(TARGETS)),)

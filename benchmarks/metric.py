@@ -16,9 +16,10 @@ from owo.geometry.matrices import dense_map
 
 SHAPES = [(20, 10), (100, 10), (100, 40), (300, 10), (300, 40), (300, 100), (1000, 10), (1000, 40)]
 
-ABOUT = """Both learners get the same tasks' q and give the same M (checked to 1e-12 of its norm). A step is what follows a task: the
-projection of M on the psd matrices of trace 1, and another for its share of the certificate; it is averaged over the first
-tasks, whose number is the rank that M has come to. **eigh** is one decomposition of a dense (d, d) matrix alone."""
+ABOUT = """Both learners get the same tasks' q and give the same M (checked to 1e-12 of its norm). A step is what
+follows a task: the projection of M on the psd matrices of trace 1, and another for its share of the certificate; it
+is averaged over the first tasks, whose number is the rank that M has come to. **eigh** is one decomposition of a
+dense (d, d) matrix alone."""
 
 
 def steps(learner: Any, X: np.ndarray) -> tuple[float, np.ndarray]:

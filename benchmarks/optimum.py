@@ -18,9 +18,10 @@ LOSSES = (owo.Absolute(), owo.Pinball(0.3), owo.Hinge(), owo.Logistic())
 STRENGTHS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 SHAPES = ((20, 13), (40, 30), (200, 30), (1000, 100))
 
-ABOUT = """`hindsight.optima` finds `min_w sum_i loss(<x_i, w>, y_i) + n strength / 2 |w - bias|^2` for every task of a block in one
-call, with a duality gap that proves each to 1e-8 of its value; rows of X have norm 1. The loop beside it solves one cvxpy problem, made once, whose
-points are parameters, by CLARABEL task by task; **core** is what CLARABEL itself says it took, without cvxpy around it."""
+ABOUT = """`hindsight.optima` finds `min_w sum_i loss(<x_i, w>, y_i) + n strength / 2 |w - bias|^2` for every task of
+a block in one call, with a duality gap that proves each to 1e-8 of its value; rows of X have norm 1. The loop beside
+it solves one cvxpy problem, made once, whose points are parameters, by CLARABEL task by task; **core** is what
+CLARABEL itself says it took, without cvxpy around it."""
 
 
 def tasks(count: int, n: int, d: int, loss: Any, seed: int = 0, *, ties: bool = False) -> Block:
@@ -139,8 +140,9 @@ def section(scale: float, repetitions: int) -> Section:
     return Section(
         "optimum", "Optima in hindsight", ABOUT,
         [
-            (f"Certified to {TOLERANCE:g}: absolute, pinball, hinge and logistic loss, strengths .3 to .0003, with and without "
-             "doubled points and rounded labels", ["n", "d", "tasks", "certified", "median, us a task", "slowest setting"], rows),
+            (f"Certified to {TOLERANCE:g}: absolute, pinball, hinge and logistic loss, strengths .3 to .0003, with and "
+             "without doubled points and rounded labels",
+             ["n", "d", "tasks", "certified", "median, us a task", "slowest setting"], rows),
             ("Speed", header, speed),
         ],
         measured,

@@ -1,8 +1,8 @@
 """The same recursion elsewhere, and what others do with the same points.
 
-The recursion is the paper's bias instance: absolute loss, ``w = theta - q / (strength i)`` inside a task, ``theta -= step
-q`` when it ends. NumPy, C, JAX and torch compute it; river, scikit-learn and Vowpal Wabbit learn one linear model by
-stochastic gradient descent, which is less work, so that only their throughput compares.
+The recursion is the paper's bias instance: absolute loss, ``w = theta - q / (strength i)`` inside a task, ``theta -=
+step q`` when it ends. NumPy, C, JAX and torch compute it; river, scikit-learn and Vowpal Wabbit learn one linear model
+by stochastic gradient descent, which is less work, so that only their throughput compares.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def by_vw_file() -> Callable[[Any, Any, Any], Any] | None:
 
     def stream(X: Any, y: Any, offsets: Any) -> Any:
         if id(X) not in _FILES:
-            file = tempfile.NamedTemporaryFile("w", suffix=".vw")  # noqa: SIM115  (kept as long as the process)
+            file = tempfile.NamedTemporaryFile("w", suffix=".vw")  # kept as long as the process
             for row, label in zip(X.tolist(), y.tolist(), strict=True):
                 file.write(f"{label} | " + " ".join(f"{k}:{v}" for k, v in enumerate(row)) + "\n")
             file.flush()

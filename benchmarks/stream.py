@@ -1,4 +1,4 @@
-"""One stream, inner and outer loop in one call, beside the same recursion elsewhere and what others do with the points."""
+"""One stream, inner and outer loop in one call, beside the same recursion elsewhere, and other learners."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ SHAPES = [(d, n) for d in (13, 30, 100, 1000) for n in (4, 40, 400)]
 SLOW = 8_000
 """Points of which slow peers are given the first only: their time a point does not depend on how many follow."""
 
-ABOUT = """The paper's bias instance (absolute loss, `GrowingFTRL` inside tasks, `DualAveraging` across, the bias moved once a
-task) on the same arrays; whoever computes it is checked to suffer the same losses. **owo** is `learner.run` with the ledger
-it returns, 17 numbers a task in new memory, for the certificate; **kernel** is its one compiled call alone. Peers marked
-with * do other work, one linear model by stochastic gradient descent, so that only throughput compares. Million points a
-second; "times" is by how much owo is faster, the median of ratios within a repetition."""
+ABOUT = """The paper's bias instance (absolute loss, `GrowingFTRL` inside tasks, `DualAveraging` across, the bias
+moved once a task) on the same arrays; whoever computes it is checked to suffer the same losses. **owo** is
+`learner.run` with the ledger it returns, 17 numbers a task in new memory, for the certificate; **kernel** is its one
+compiled call alone. Peers marked with * do other work, one linear model by stochastic gradient descent, so that only
+throughput compares. Million points a second; "times" is by how much owo is faster, the median of ratios within a
+repetition."""
 
 
 def problem(points: int, d: int, n: int) -> Block:

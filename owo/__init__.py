@@ -42,12 +42,13 @@ from owo.streams import Block, Task
 
 if TYPE_CHECKING:
     from owo.grid import Configuration, Grid
+    from owo.many import run_many
     from owo.tuning_free import TuningFree
 
 __version__ = "0.1.0"
 
 _LATER = ("checks", "exact", "hindsight", "oracles", "plotting", "reference", "rkhs", "streams")
-_HOMES = {"Configuration": "grid", "Grid": "grid", "TuningFree": "tuning_free"}
+_HOMES = {"Configuration": "grid", "Grid": "grid", "TuningFree": "tuning_free", "run_many": "many"}
 
 __all__ = [
     "Absolute",
@@ -79,6 +80,7 @@ __all__ = [
     "TuningFree",
     "law",
     "loss",
+    "run_many",
 ]
 
 
