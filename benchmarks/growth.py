@@ -13,9 +13,9 @@ from benchmarks.stream import laws, problem
 from benchmarks.timing import Entry, Section, race
 from owo.streams import Block
 
-ABOUT = """Each row multiplies one size and leaves the others; the exponent is the slope of log time against log size
-by least squares over all of the row, with the largest slope between neighbours beside it. Exponents below 1 are fixed
-costs a call or a task that become small; above 1, data that leave a cache."""
+ABOUT = """Each row multiplies one size and leaves the others. The exponent is the slope of log time against log size by
+least squares; below 1 it means fixed costs of a call or a task, so beside it stand the size from which on they no
+longer show (neighbours are .95 or more apart) and the exponent from there on; above 1, data that leave a cache."""
 
 SIZES: dict[str, list[int]] = {
     "tasks T": [30_000, 60_000, 125_000, 250_000, 500_000, 1_000_000],
@@ -43,10 +43,13 @@ def made(name: str, size: int) -> Entry:
     return Entry(str(size), size, lambda: owo.OnlineWithinOnline(owo.Absolute(), *laws(), "task").run(block))
 
 
-def exponent(sizes: Any, seconds: Any) -> tuple[float, float]:
-    """Slope over all sizes, and the largest between neighbours."""
+def exponent(sizes: Any, seconds: Any) -> tuple[float, str, float]:
+    """Slope over all sizes; from where on fixed costs no longer show (.95 between neighbours), and the slope there."""
     x, t = np.log(sizes), np.log(seconds)
-    return float(np.polyfit(x, t, 1)[0]), float(np.max(np.diff(t) / np.diff(x)))
+    steps = np.diff(t) / np.diff(x)
+    flat = np.flatnonzero(steps < 0.95)
+    start = min(int(flat[-1]) + 1 if len(flat) else 0, len(sizes) - 2)
+    return float(np.polyfit(x, t, 1)[0]), f"{sizes[start]:,}", float(np.polyfit(x[start:], t[start:], 1)[0])
 
 
 PEAK = """
@@ -72,15 +75,24 @@ def section(scale: float, repetitions: int) -> Section:
         some = [size for size in sizes if scale >= 1.0 or size <= 100_000]
         found = race([made(name, size) for size in some], max(3, repetitions // 2))
         seconds = np.array([np.median(found.seconds[str(size)]) for size in some])
-        slope, steepest = exponent(some, seconds)
+        slope, start, there = exponent(some, seconds)
         peak = float(subprocess.run([sys.executable, "-c", PEAK, name, str(some[-1])], capture_output=True, text=True,
                                     check=True).stdout)  # fmt: skip
         rows.append([
             name, FIXED[name], f"{some[0]:,} to {some[-1]:,}", f"{1e3 * seconds[0]:.1f} to {1e3 * seconds[-1]:.1f}",
-            f"{slope:.2f}", f"{steepest:.2f}", f"{peak:.0f}",
+            f"{slope:.2f}", start, f"{there:.2f}", f"{peak:.0f}",
         ])  # fmt: skip
         measured[name] = found.stored() | {"peak beyond the data, MiB": peak}
-    header = ["size", "others", "from, to", "ms", "exponent", "steepest", "peak beyond the data, MiB"]
+    header = [
+        "size",
+        "others",
+        "from, to",
+        "ms",
+        "exponent",
+        "straight from",
+        "exponent there",
+        "peak beyond the data, MiB",
+    ]
     return Section("growth", "Growth", ABOUT, [("", header, rows), _threads(repetitions, measured)], measured)
 
 

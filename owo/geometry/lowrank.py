@@ -58,6 +58,8 @@ class LowRankMap:
     """As ``maps.Map``, which says what the methods do; arrays are replaced, never written to."""
 
     rule: Any
+    within: Any
+    """the rule's set, which would be made anew whenever it is asked for"""
     start: float
     """M begins as ``start I``"""
     play: Factored
@@ -73,7 +75,8 @@ class LowRankMap:
     @classmethod
     def begun(cls, rule: Any, d: int, start: float) -> LowRankMap:
         """The learner before any task."""
-        return cls(rule, start, Factored(start, np.zeros((d, 0)), np.zeros((0, 0))), np.zeros((0, 0)), rule.law.start())
+        none = np.zeros((0, 0))
+        return cls(rule, rule.within, start, Factored(start, np.zeros((d, 0)), none), none, rule.law.start())
 
     @property
     def initial(self) -> Array:
@@ -153,6 +156,6 @@ class LowRankMap:
         values, vectors = np.linalg.eigh(K)
         dual = np.full(len(Q), self.start)
         dual[: len(K)] += values
-        fitted = self.rule.within.fit(self.rule.mirror, dual)
+        fitted = self.within.fit(self.rule.mirror, dual)
         level = float(fitted[-1]) if others else 0.0
         return Factored(level, Q, (vectors * (fitted[: len(K)] - level)) @ vectors.T)
