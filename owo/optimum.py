@@ -181,6 +181,10 @@ def optima(
     return found
 
 
+SHORT = 64
+"""Points of a task, at most, that keep their inner products while their slopes are sought."""
+
+
 class Tasks:
     """Tasks whose rows stand together, ready for the kernels; each solve starts from the slopes of the one before.
 
@@ -208,7 +212,7 @@ class Tasks:
             rotate(self.seen, offsets, rows)
         points = np.zeros((self.n, ascent.KEPT + 1))
         points[:, ascent.SQUARE] = np.einsum("ij,ij->i", self.seen, self.seen)
-        self.data = Data(X, rows, y, offsets, points, np.empty((k + 3, k)))
+        self.data = Data(X, rows, y, offsets, points, np.empty((k + 3, k)), np.empty((SHORT + 1, SHORT)))
         self.shifts, self.results = np.zeros((len(lengths), k)), np.zeros((len(lengths), STEPS + 1))
         self.bias = np.zeros(self.d)
         self.inertia = self.strength * self.n
@@ -231,8 +235,9 @@ class Tasks:
         ends = np.unique(np.concatenate(([0], cuts, [len(self.keys)]))).tolist()
 
         def part(start: int, stop: int) -> None:
-            room = self.data.room if count == 1 else np.empty_like(self.data.room)
-            data = self.data._replace(offsets=offsets[start : stop + 1], room=room)
+            data = self.data._replace(offsets=offsets[start : stop + 1])
+            if count > 1:
+                data = data._replace(room=np.empty_like(data.room), products=np.empty_like(data.products))
             stage(self.loss, data, self.strength, goal, self.shifts[start:stop], self.results[start:stop])
 
         if len(ends) == 2:
@@ -317,7 +322,7 @@ def _kind(loss: Any) -> Any:
 
 
 def _goals(tolerance: float, max_sweeps: int, max_steps: int) -> tuple[Goal, Goal]:
-    tolerance = positive(tolerance, "tolerance")
+    tolerance = 0.9 * positive(tolerance, "tolerance")  # what rounding may hide comes on top of a gap
     sweeps, steps = whole(max_sweeps, "max_sweeps"), whole(max_steps, "max_steps")
     return Goal(tolerance, math.inf, sweeps), Goal(tolerance, math.inf, steps)
 
