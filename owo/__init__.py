@@ -21,6 +21,7 @@ from owo.laws import (
     GrowingFTRL,
     Implicit,
     InverseSqrt,
+    MagnitudeDirection,
     law,
 )
 from owo.ledger import Certificate, CertificateViolation, Ledger
@@ -70,6 +71,7 @@ __all__ = [
     "InverseSqrt",
     "Ledger",
     "Logistic",
+    "MagnitudeDirection",
     "MulticlassHinge",
     "OnlineWithinOnline",
     "Pinball",

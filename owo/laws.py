@@ -297,6 +297,59 @@ class CoinBetting(NamedTuple):
 
 
 @law
+class MagnitudeDirection(NamedTuple):
+    """Parameter-free: a coin bettor says how far, an adaptive learner in the unit ball says where.
+
+    ``z_t = centre + v_t u_t``. The direction is ``u_t = -G / max(sqrt(sum |g|^2), |G|)``, which is ``AdaptiveNorm(1)``
+    kept within the unit ball; the magnitude bets on ``s_t = <g_t, u_t>`` as ``CoinBetting`` does on gradients,
+    ``v_t = max(0, -sum s / (limit^2 t)) wealth`` (Cutkosky and Orabona, "Black-box reductions for parameter-free online
+    learning in Banach spaces", COLT 2018). ``initial`` and ``limit`` as there; a gradient beyond the limit likewise.
+
+    Its regret is that of coin betting with one number at ``|u|``, ``u = z' - centre``, and ``|u|`` times that of the
+    direction. The certificate is from the run itself: ``sum <g_t, z_t - centre> + |u| |G|``, plus what was clipped.
+    """
+
+    initial: float = 1.0
+    limit: float = 1.0
+
+    def check(self) -> None:
+        require(0.0 < self.initial < math.inf, self, "initial", "finite and above 0")
+        require(0.0 < self.limit < math.inf, self, "limit", "finite and above 0")
+        large_enough = self.initial / self.limit < self.limit * 1e300
+        require(large_enough, self, "limit", "so large that initial / limit^2 is finite")
+
+    def start(self) -> State:
+        return (self.initial, 1.0, 0.0, self.limit, 0.0, 0.0)
+
+    def scale(self, state: State) -> float:
+        wealth, t, drift, limit, squares, pull2 = state
+        far = max(squares, pull2)
+        return wealth * max(drift, 0.0) / t / limit / limit / math.sqrt(far) if far > 0.0 else 0.0
+
+    def clip(self, state: State, norm2: float) -> float:
+        return min(1.0, state[3] / math.sqrt(norm2)) if norm2 > 0.0 else 1.0
+
+    def observe(self, state: State, along: float, norm2: float) -> State:
+        wealth, t, drift, limit, squares, pull2 = state
+        kept, far = self.clip(state, norm2), max(squares, pull2)
+        s = -kept * along / math.sqrt(far) if far > 0.0 else 0.0
+        gained = -s * wealth * max(drift, 0.0) / t / limit / limit
+        if drift >= 0.0 or s < 0.0:  # below 0 the magnitude stays 0, and is told only of what would raise it
+            drift -= s
+        pull2 = max(pull2 + kept * (2.0 * along + kept * norm2), 0.0)
+        return (wealth + gained, t + 1.0, drift, max(limit, math.sqrt(norm2)), squares + kept * kept * norm2, pull2)
+
+    def late(self, state: State, cost: float) -> State:
+        return (max(state[0] - cost, 0.5 * state[0]), *state[1:])
+
+    def slack(self, state: State, norm2: float) -> float:
+        return 0.0
+
+    def bound(self, account: Account, distance: Any) -> Any:
+        return account.margin + account.slack + distance * (account.pull + account.excess)
+
+
+@law
 class Implicit(NamedTuple):
     """Proximal steps on the loss itself: ``w_{i+1} = argmin_w loss_i(w) + |w - w_i|^2 / (2 step)``. Inside tasks only.
 

@@ -21,6 +21,8 @@ MORE = (
     owo.AdaptiveNorm(5.0),
     owo.CoinBetting(0.1, 1e-3),
     owo.CoinBetting(1.0, 1e4),
+    owo.MagnitudeDirection(),
+    owo.MagnitudeDirection(0.1, 1e-3),
     owo.Implicit(100.0),
     owo.Ball(owo.CoinBetting(), 2.0),
     owo.Ball(owo.AdaptiveNorm(), 0.3),
@@ -54,6 +56,36 @@ def test_dual_averaging_is_gradient_descent():
         z = z - 0.3 * g
     # thirty additions of numbers below 10, in another order: each rounds by 1e-15 at most
     np.testing.assert_allclose(played(owo.DualAveraging(0.3), gradients), plays, rtol=0.0, atol=3e-14)
+
+
+def test_magnitude_and_direction_are_two_learners():
+    """A coin bettor with one number, never below 0, and AdaptiveNorm(1) projected on the unit ball, written apart."""
+    rng, initial, limit = np.random.default_rng(2), 2.0, 5.0
+    gradients = rng.normal([0.7, 0.0, -0.4], size=(400, 3))
+    wealth, bets, total, squares, plays = initial, 0.0, np.zeros(3), 0.0, []
+    for t, g in enumerate(gradients, start=1):
+        far = max(math.sqrt(squares), float(np.linalg.norm(total)))
+        u = -total / far if far > 0.0 else np.zeros(3)
+        v = -bets / (limit**2 * t) * wealth
+        plays.append(max(v, 0.0) * u)
+        s = float(g @ u)
+        wealth -= s * max(v, 0.0)
+        bets += s if v >= 0.0 or s < 0.0 else 0.0
+        total, squares = total + g, squares + float(g @ g)
+    assert np.abs(plays[-1]).max() > 0.5
+    np.testing.assert_allclose(played(owo.MagnitudeDirection(initial, limit), gradients), plays, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("update", ["task", "point"])
+def test_runs_of_magnitude_and_direction_are_certified(update):
+    for seed in range(8):
+        block = owo.streams.Synthetic(tasks=40, points=6, d=4, mean=3.0, spread=1.0, seed=seed, rows=240).block(0)
+        block = block.interleaved(seed) if seed % 2 else block
+        inner, outer = owo.MagnitudeDirection(0.5, 10.0 ** (seed - 4)), owo.MagnitudeDirection(1.0, 10.0 ** (4 - seed))
+        for one, other in ((inner, outer), (owo.GrowingFTRL(1.0), outer), (inner, owo.DualAveraging(0.1))):
+            ledger = owo.OnlineWithinOnline(owo.Absolute(), one, other, update).run(block)
+            ledger.check(owo.hindsight.best_bias(owo.Absolute(), block, 0.5))
+            assert np.isfinite(ledger.losses).all()
 
 
 def test_growing_ftrl_minimises_the_growing_regulariser():
