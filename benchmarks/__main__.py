@@ -18,7 +18,9 @@ import importlib.metadata  # noqa: E402
 import json  # noqa: E402
 import pathlib  # noqa: E402
 import platform  # noqa: E402
+import shutil  # noqa: E402
 
+from benchmarks import figure  # noqa: E402
 from benchmarks.timing import Section  # noqa: E402
 
 SECTIONS = ("stream", "grid", "metric", "optimum", "points", "startup", "growth")
@@ -41,11 +43,12 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}; {', '.join(found)}."
 
 
-def page(sections: list[Section], options: argparse.Namespace) -> str:
+def page(sections: list[Section], options: argparse.Namespace, picture: str = "") -> str:
     """All of it as Markdown."""
     command = "python -m benchmarks" + (" --quick" if options.quick else "") + " --docs docs"
     head = f"# Performance\n\nMade by `{command}` on: {machine()} Medians of {options.repetitions} repetitions."
-    return "\n\n".join([head, *(each.markdown() for each in sections)]) + "\n"
+    shown = [f"![Times as fast as each peer]({picture})"] if picture else []
+    return "\n\n".join([head, *shown, *(each.markdown() for each in sections)]) + "\n"
 
 
 def main() -> None:
@@ -70,10 +73,12 @@ def main() -> None:
         (options.out / f"{name}.json").write_text(json.dumps(found.measured, indent=1))
         print(found.markdown(), end="\n\n", flush=True)
         done.append(found)
-    text = page(done, options)
-    (options.out / "performance.md").write_text(text)
+    picture = "performance.png" if figure.draw(done, options.out / "performance.png") else ""
+    (options.out / "performance.md").write_text(page(done, options, picture))
     if options.docs is not None:
-        (options.docs / "performance.md").write_text(text)
+        if picture:
+            shutil.copy(options.out / picture, options.docs / "figures" / picture)
+        (options.docs / "performance.md").write_text(page(done, options, picture and f"figures/{picture}"))
 
 
 if __name__ == "__main__":

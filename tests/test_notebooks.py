@@ -36,8 +36,8 @@ nbformat.write(notebook, target)
 """
 
 
-def test_the_four_notebooks_are_there():
-    assert [path.stem[:2] for path in SOURCES] == ["01", "02", "03", "04"]
+def test_the_five_notebooks_are_there():
+    assert [path.stem[:2] for path in SOURCES] == ["01", "02", "03", "04", "05"]
     listed = (FOLDER / "README.md").read_text()
     assert all(f"]({path.stem}.ipynb)" in listed for path in SOURCES)
 
