@@ -253,12 +253,12 @@ class CoinBetting(NamedTuple):
 
     ``c_t = wealth_t / (limit^2 t)``. ``initial > 0`` is the wealth at the start, in units of loss (regret to the
     centre never exceeds it while no gradient is clipped); ``limit > 0`` bounds the gradients' norms. A gradient
-    beyond the limit is clipped to it and raises the limit from the next round on (Cutkosky 2019), so a wrong
-    limit costs regret but never correctness.
+    beyond the limit is clipped to it and raises the limit from the next round on (Cutkosky 2019), and the wealth
+    by what a start with so much more limit would have had, so a wrong limit costs regret but never correctness.
 
-    Certificate, from the wealth actually reached: ``initial - wealth + |z' - centre| |G|`` plus what was clipped;
-    while nothing is clipped at most ``|u| limit sqrt(n ln(1 + 24 n^2 |u|^2 limit^2 / initial^2)) + initial`` with
-    ``u = z' - centre`` (Orabona and Pal 2016).
+    Certificate, from the run, with ``u = z' - centre``: ``sum <g_t, z_t - centre> + |u| |G|`` plus what was clipped;
+    the sum is what a start with the limit that was reached would have had, less the wealth. While nothing is clipped
+    at most ``|u| limit sqrt(n ln(1 + 24 n^2 |u|^2 limit^2 / initial^2)) + initial`` (Orabona and Pal 2016).
     """
 
     initial: float = 1.0
@@ -282,8 +282,8 @@ class CoinBetting(NamedTuple):
 
     def observe(self, state: State, along: float, norm2: float) -> State:
         wealth, t, limit = state
-        gained = self.scale(state) * self.clip(state, norm2) * along
-        return (wealth + gained, t + 1.0, max(limit, math.sqrt(norm2)))
+        gained, raised = self.scale(state) * self.clip(state, norm2) * along, max(limit, math.sqrt(norm2))
+        return (wealth + gained + self.initial * ((raised - limit) / self.limit), t + 1.0, raised)
 
     def late(self, state: State, cost: float) -> State:
         wealth, t, limit = state

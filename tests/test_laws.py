@@ -160,6 +160,15 @@ def test_clipping_raises_the_limit_and_is_charged():
     assert law.observe(state, 0.0, 25.0)[2] == pytest.approx(5.0)
 
 
+def test_a_limit_that_was_far_too_low_costs_no_more_than_the_rounds_until_it_is_right():
+    """Wealth grows with the limit; if it did not, a bettor that began with a limit of 1 would hardly bet here."""
+    gradients = np.random.default_rng(6).normal([30.0, 0.0], 10.0, size=(300, 2))
+    told, learned = (played(owo.CoinBetting(limit, limit), gradients) for limit in (60.0, 1.0))
+    assert np.linalg.norm(learned[-1]) > 0.3 * np.linalg.norm(told[-1]) > 0.0
+    state = owo.CoinBetting(2.0, 0.5).start()
+    assert owo.CoinBetting(2.0, 0.5).observe(state, 0.0, 25.0) == pytest.approx((20.0, 2.0, 5.0))
+
+
 @owo.law
 class Growing(NamedTuple):
     """A law whose scale grows has no right to the default certificate."""
