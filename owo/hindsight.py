@@ -29,6 +29,7 @@ from owo.optimum import (
     Optimum,
     Tasks,
     optima,
+    regularisation_path,
     task_optimum,
     tasks_of,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "optima",
     "own_optimum",
     "pooled",
+    "regularisation_path",
     "task_optimum",
 ]
 

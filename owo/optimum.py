@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -185,6 +185,43 @@ SHORT = 64
 """Points of a task, at most, that keep their inner products while their slopes are sought."""
 
 
+def regularisation_path(
+    loss: Any,
+    block: Block,
+    strengths: Iterable[float],
+    bias: ArrayLike | None = None,
+    tolerance: float = 1e-8,
+    *,
+    metric: ArrayLike | None = None,
+    threads: int = 1,
+) -> list[Optima]:
+    """``optima`` for one strength after another, each from the slopes of the one before; of one prediction.
+
+    The nearer a strength is to the last one, the less there is to do: give them in order, say from large to small, to
+    choose one by validation. Each of the answers is certified by itself, wherever it began. Arguments and errors as
+    ``optima``.
+
+    Examples
+    --------
+    >>> import owo
+    >>> block = owo.Block([[1.0], [1.0], [1.0]], [0.0, 1.0, 3.0], [0, 1, 1])
+    >>> [each.weights[1].round(2).tolist() for each in regularisation_path(owo.Squared(), block, [10.0, 1.0, 0.1])]
+    [[0.18], [1.0], [1.82]]
+    """
+    steps = [positive(strength, "strength") for strength in strengths]
+    if not steps:
+        raise ValueError("there is no strength; give at least one, in units of loss over |w|^2")
+    tasks, goals = tasks_of(as_loss(loss), block, steps[0], metric), _goals(tolerance, MAX_SWEEPS, MAX_STEPS)
+    start, found = as_weights(bias, "bias", loss, tasks.d), []
+    tasks.threads = whole(threads, "threads", 1)
+    for strength in steps:
+        tasks.strength = strength
+        tasks.solve(start, goals)
+        found.append(tasks.optima(tolerance))
+        _warn(found[-1], tolerance, MAX_STEPS)
+    return found
+
+
 class Tasks:
     """Tasks whose rows stand together, ready for the kernels; each solve starts from the slopes of the one before.
 
@@ -215,7 +252,11 @@ class Tasks:
         self.data = Data(X, rows, y, offsets, points, np.empty((k + 3, k)), np.empty((SHORT + 1, SHORT)))
         self.shifts, self.results = np.zeros((len(lengths), k)), np.zeros((len(lengths), STEPS + 1))
         self.bias = np.zeros(self.d)
-        self.inertia = self.strength * self.n
+
+    @property
+    def inertia(self) -> float:
+        """``sum_t n_t strength``."""
+        return float(self.strength * self.n)
 
     def solve(self, bias: Array, goals: tuple[Goal, Goal]) -> None:
         """The optima around a bias: stage one, then stage two for the tasks that need it."""

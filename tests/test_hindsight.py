@@ -201,6 +201,38 @@ def test_many_tasks_are_solved_as_one_by_one(loss):
         np.testing.assert_allclose(alone.slopes, together.slopes[rows], rtol=0.0, atol=CARRIED)
 
 
+@pytest.mark.parametrize("loss", [owo.Absolute(), owo.Logistic(), owo.Squared()], ids=lambda loss: type(loss).__name__)
+def test_a_path_has_the_optima_of_every_strength_and_less_to_do(loss):
+    rng = np.random.default_rng(5)
+    X, task = rng.normal(size=(120, 3)), np.repeat(np.arange(8), 15)
+    y = X @ [1.0, -2.0, 0.5] + rng.normal(size=120)
+    block = owo.Block(X, np.sign(y) if loss == owo.Logistic() else y, task)
+    strengths = np.geomspace(1.0, 1e-3, 25)
+    found = hindsight.regularisation_path(loss, block, strengths, [0.5, 0.0, 0.0], threads=2)
+    alone = [hindsight.optima(loss, block, strength, [0.5, 0.0, 0.0]) for strength in strengths]
+    for mine, theirs in zip(found, alone, strict=True):
+        assert mine.certified.all()
+        np.testing.assert_allclose(
+            mine.values, theirs.values, rtol=0.0, atol=2e-8 * (1.0 + np.abs(theirs.values)).max()
+        )
+    work = [sum(float(each.sweeps.sum() + 5 * each.steps.sum()) for each in all_) for all_ in (found, alone)]
+    assert work[0] < work[1]
+    with pytest.raises(ValueError, match="no strength"):
+        hindsight.regularisation_path(loss, block, [])
+    with pytest.raises(ValueError, match="strength"):
+        hindsight.regularisation_path(loss, block, [1.0, -1.0])
+
+
+@pytest.mark.parametrize("threads", [2, 3, 50])
+def test_threads_change_no_optimum(threads):
+    rng = np.random.default_rng(6)
+    block = owo.Block(rng.normal(size=(90, 4)), rng.normal(size=90), np.sort(rng.integers(11, size=90)))
+    for strength in (1.0, 1e-3):
+        one, several = (hindsight.optima(owo.Absolute(), block, strength, threads=k) for k in (1, threads))
+        np.testing.assert_array_equal(one.weights, several.weights)
+        np.testing.assert_array_equal(one.gaps, several.gaps)
+
+
 def test_rows_of_a_task_need_not_stand_together():
     block = hostile(owo.Absolute())
     mixed = block.interleaved(3)
