@@ -41,17 +41,21 @@ def laws() -> tuple[Any, Any]:
     return owo.GrowingFTRL(peers.STRENGTH), owo.DualAveraging(peers.STEP)
 
 
-def kernel_of(block: Block) -> Any:
+def kernel_of(block: Block, parts: Any = None, *, every_point: bool = False) -> Any:
     """The compiled call by itself, writing into memory that is there already."""
-    learner = owo.OnlineWithinOnline(owo.Absolute(), *laws(), "task", bias=np.zeros(block.d))
+    inner, outer = parts or laws()
+    update: Any = "point" if every_point else "task"
+    learner = owo.OnlineWithinOnline(owo.Absolute(), inner, outer, update, bias=np.zeros(block.d))
     slots, _, _ = learner._slots.assign(block)
     written = kernels.room(0, block.n_tasks, 0, block.d)
-    arguments = learner.loss, *laws(), learner.geometry, False, False, block.X, block.X, block.y, block.task, block.ends
+    records = learner.loss, inner, outer, learner.geometry
+    arguments = *records, every_point, False, block.X, block.X, block.y, block.task, block.ends
 
     def run() -> Any:
         across, within, clock = learner._across(), learner._slots.arrays, np.zeros(3, dtype=np.int64)
-        for array in (across.total, across.play, across.state, across.account):
+        for array in (across.total, across.play, across.account):
             array[:] = 0.0
+        across.state[:] = outer.start()
         kernels.run(*arguments, slots, across, within, clock, written, 0)
         return written.tasks[:, 0]
 
@@ -110,7 +114,35 @@ def section(scale: float, repetitions: int) -> Section:
             measured[f"d = {d}, n = {n}"] = found.stored()
         parts = [("Million points a second", ["d", "n", *names], rows), ("Times", ["d", "n", *names[1:]], times)]
     records, more = _records(int(scale * 200_000), repetitions)
-    return Section("stream", "One stream", ABOUT, [*parts, *records], measured | more, missing)
+    profile, whole = _profile(int(scale * 1e6), repetitions)
+    return Section("stream", "One stream", ABOUT, [*parts, *records, profile], measured | more | whole, missing)
+
+
+def _profile(points: int, repetitions: int) -> tuple[Any, dict[str, Any]]:
+    """Where the time of the default learner goes, from arrays to a ledger."""
+    block = problem(points, 30, 40)
+    X, y, task = block.X, block.y, block.task
+
+    def arrays() -> Any:
+        return owo.streams.from_arrays(X, y, task)
+
+    def run() -> Any:
+        return owo.OnlineWithinOnline(owo.Absolute()).run(block)
+
+    default = owo.OnlineWithinOnline(owo.Absolute())
+    kernel = kernel_of(block, (default.inner, default.outer), every_point=True)
+    found = race([Entry("arrays", 1.0, arrays), Entry("run", 1.0, run), Entry("kernel", 1.0, kernel),
+                  Entry("read", 1.0, lambda: X.sum())], repetitions)  # fmt: skip
+    ms = {name: 1e3 / found.middle(name) for name in ("arrays", "run", "kernel", "read")}
+    total = ms["arrays"] + ms["run"]
+    rows = [
+        ["checking arrays and finding tasks (`from_arrays`)", ms["arrays"]], ["the compiled loop", ms["kernel"]],
+        ["ledger, new memory, all else of `run`", ms["run"] - ms["kernel"]], ["all", total],
+        ["for comparison: reading X once (`X.sum()`)", ms["read"]],
+    ]  # fmt: skip
+    title = f"Where the time goes: the default learner, from arrays to a ledger, {points:,} points, d = 30, n = 40"
+    shown = [[str(name), f"{each:.1f}", f"{100 * each / total:.0f}"] for name, each in rows]
+    return (title, ["part", "ms", "%"], shown), {"profile": found.stored()}
 
 
 def _records(points: int, repetitions: int) -> tuple[list[Any], dict[str, Any]]:
