@@ -21,6 +21,8 @@ from owo import kernels, lanes
 from owo._record import is_record
 from owo.abreast import WIDTH
 from owo.doors import as_law, as_loss, as_vector, refuse_labels, refuse_open, whole
+from owo.geometry import Fixed
+from owo.geometry.matrices import as_psd
 from owo.growing import Growing
 from owo.iterates import reach_of
 from owo.laws import CoinBetting, DualAveraging, Frozen
@@ -51,6 +53,8 @@ class Grid:
     inner, outer : a law, or a list of laws, inside tasks and across them; default ``CoinBetting()``
     update : ``"point"``, ``"task"``, or a list of both: when the bias moves
     bias : array (d,), where all begin; default zeros
+    metric : M inside tasks, ``w = theta - c_i M q``, the same for all: a number, a diagonal (d,) or a matrix (d, d);
+        default 1
     certificates : whether to keep what certificates need: 112 bytes a task and configuration, beside 8 for its loss
 
     Attributes
@@ -76,27 +80,32 @@ class Grid:
 
     def __init__(
         self, loss: Any, inner: Any = None, outer: Any = None, update: Any = "point", *, bias: ArrayLike | None = None,
-        certificates: bool = True,
+        metric: ArrayLike | None = None, certificates: bool = True,
     ) -> None:  # fmt: skip
         axes = (_several(inner), _several(outer), [update] if isinstance(update, str) else list(update))
-        self._begin(loss, itertools.starmap(Configuration, itertools.product(*axes)), bias, certificates)
+        self._begin(loss, itertools.starmap(Configuration, itertools.product(*axes)), bias, metric, certificates)
 
     @classmethod
     def of(
-        cls, loss: Any, configurations: Iterable[Any], *, bias: ArrayLike | None = None, certificates: bool = True
-    ) -> Grid:
+        cls, loss: Any, configurations: Iterable[Any], *, bias: ArrayLike | None = None,
+        metric: ArrayLike | None = None, certificates: bool = True,
+    ) -> Grid:  # fmt: skip
         """A grid of configurations of your own choice, each ``(inner, outer)`` or ``(inner, outer, update)``."""
         made = cls.__new__(cls)
-        made._begin(loss, (Configuration(*each) for each in configurations), bias, certificates)
+        made._begin(loss, (Configuration(*each) for each in configurations), bias, metric, certificates)
         return made
 
-    def _begin(self, loss: Any, configurations: Iterable[Configuration], bias: Any, certificates: bool) -> None:
+    def _begin(
+        self, loss: Any, configurations: Iterable[Configuration], bias: Any, metric: Any, certificates: bool
+    ) -> None:
         self.loss, self.configurations = as_loss(loss), list(configurations)
         if not self.configurations:
             raise ValueError("there is no configuration; give at least one law inside tasks and one across them")
         for each in self.configurations:
             OnlineWithinOnline(self.loss, *each)  # refuses what it cannot use
         self.certificates = bool(certificates)
+        self._metric = None if metric is None else np.array(metric)
+        self.M: Any = None
         self._groups: list[_Group] | None = None
         self._ledger: GridLedger | None = None
         self.d: int | None = None
@@ -112,12 +121,17 @@ class Grid:
         return len(self.configurations)
 
     def _open(self, centre: Array) -> None:
+        if self._metric is not None:
+            M = as_psd(self._metric, len(centre), "metric")
+            self.M = M if np.ndim(self._metric) == 2 else np.diag(M).copy()
         self.d, self.centre = len(centre), centre
         kinds: dict[Any, list[int]] = {}
         for number, (inner, outer, update) in enumerate(self.configurations):
             outer = _moving(outer)
             kinds.setdefault((_kind(inner), _kind(outer), update), []).append(number)
-        self._groups = [_Group.of(self.configurations, members, centre) for members in kinds.values()]
+        self._groups = [
+            _Group.of(self.configurations, members, centre, self.M is not None) for members in kinds.values()
+        ]
         self._ledger = GridLedger(self)
 
     @property
@@ -210,7 +224,7 @@ class Grid:
 
     def _stream(self, group: _Group, block: Block, room: Array, threads: int, pool: ThreadPoolExecutor) -> lanes.Noted:
         T, C = block.n_tasks, len(group.members)
-        accounts, tallies = np.empty((2, T if self.certificates else 0, ACCOUNT, C))
+        accounts, tallies = np.empty((2, T * ACCOUNT if self.certificates else 0, C))
         losses, predictions = room
         noted = lanes.Noted(losses, predictions, accounts, tallies, np.empty((T, C)))
         first = self.configurations[group.members[0]]
@@ -218,11 +232,14 @@ class Grid:
         blocks = len(group.lanes.rows)
         cuts = np.linspace(0, blocks, min(threads, blocks) + 1).astype(int).tolist()
 
+        X, mapped = block.X, self.M is not None
+        Z = X if not mapped else X @ self.M if self.M.ndim == 2 else X * self.M
+
         def part(start: int, stop: int) -> None:
             some = lanes.Lanes(*(array[start:stop] for array in group.lanes))
             lanes.run(
-                self.loss, first.inner, outer, first.update == "point", block.X, block.y, block.offsets,
-                self.centre, some, lanes.scratch(), noted, start,
+                self.loss, first.inner, outer, first.update == "point", mapped, X, Z, block.y, block.offsets,
+                self.centre, some, lanes.scratch(mapped), noted, start,
             )  # fmt: skip
 
         if len(cuts) == 2:
@@ -254,14 +271,19 @@ class Grid:
             loss[:, group.members], prediction[:, group.members] = rows.losses, rows.predictions
         return loss, prediction
 
+    def begun(self, number: int) -> OnlineWithinOnline:
+        """The learner of a configuration, before any data."""
+        geometry = None if self._metric is None else Fixed()
+        configuration = self.configurations[number]
+        return OnlineWithinOnline(self.loss, *configuration, geometry=geometry, bias=self.centre, metric=self._metric)
+
     def learner(self, number: int) -> OnlineWithinOnline:
         """The learner of a configuration as it stands, to adapt to tasks, to predict, or to go on alone.
 
         Raises ``FloatingPointError`` for a configuration that overflowed.
         """
         ledger = self.ledger[number]
-        inner, outer, update = self.configurations[number]
-        learner = OnlineWithinOnline(self.loss, inner, outer, update, bias=self.centre)
+        learner = self.begun(number)
         assert self._groups is not None
         group = next(each for each in self._groups if number % len(self) in each.members)
         total, play, meta, tally = group.state(group.members.index(number % len(self)))
@@ -374,7 +396,7 @@ class GridLedger:
         ValueError
             The grid keeps no certificates.
         """
-        inner, outer, update = self.configurations[number]
+        inner, outer, _ = self.configurations[number]
         number %= len(self)
         if self.failed[number]:
             raise FloatingPointError(f"configuration {number} overflowed: {inner!r}, {outer!r}; take smaller steps")
@@ -382,15 +404,13 @@ class GridLedger:
             raise ValueError(
                 "this grid keeps losses only (certificates=False), so a configuration has no ledger of its own"
             )
-        ledger = Ledger(
-            inner, outer, update, self._grid.centre, repr(OnlineWithinOnline(self._grid.loss, inner, outer, update))
-        )
+        ledger = self._grid.begun(number).ledger
         for group, (accounts, tallies) in zip(self._grid._groups or (), self._tables, strict=True):
             if number in group.members and accounts:
                 place = group.members.index(number)
                 written = kernels.room(0, len(self._keys), 0, len(self._grid.centre))
-                written.accounts[:] = np.concatenate([each[:, :, place] for each in accounts])
-                written.tallies[:] = np.concatenate([each[:, :, place] for each in tallies])
+                written.accounts[:] = np.concatenate([each[:, place] for each in accounts]).reshape(-1, ACCOUNT)
+                written.tallies[:] = np.concatenate([each[:, place] for each in tallies]).reshape(-1, ACCOUNT)
                 written.tasks[:] = 0.0
                 written.tasks[:, kernels.LOSS] = self.losses[:, number]
                 ledger.append(self._keys, range(len(self._keys)), written, np.empty((0, 1)))
@@ -410,11 +430,11 @@ class _Group:
     """room for points, used again and again"""
 
     @classmethod
-    def of(cls, configurations: Sequence[Configuration], members: list[int], centre: Array) -> _Group:
+    def of(cls, configurations: Sequence[Configuration], members: list[int], centre: Array, mapped: bool) -> _Group:
         """Their lanes, before any data."""
         pairs = [(configurations[number].inner, _moving(configurations[number].outer)) for number in members]
         inner, outer = pairs[0]
-        begun = lanes.begin(pairs, centre)
+        begun = lanes.begin(pairs, centre, mapped)
         return cls(members, begun, lanes.STATES + len(inner.start()), len(outer.start()), np.empty(0))
 
     def room(self, shape: tuple[int, int, int]) -> Array:

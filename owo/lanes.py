@@ -69,18 +69,24 @@ def gather(target, X, start, n, source):
 
 
 @fast_part
-def gram(X, start, n, first, room, centre):
-    """``X X^T`` up to its diagonal, and ``X centre``, of ``n`` rows from ``start`` on; into rows from ``first``."""
+def gram(X, Z, start, n, first, K):
+    """``X Z^T`` up to its diagonal, of ``n`` rows from ``start`` on; into rows from ``first``."""
     for i in range(n):
         for j in range(i + 1):
             total = 0.0
             for k in range(X.shape[1]):
-                total += X[start + i, k] * X[start + j, k]
-            room.K[first + i, j] = total
+                total += X[start + i, k] * Z[start + j, k]
+            K[first + i, j] = total
+
+
+@fast_part
+def reach_centre(X, start, n, first, centre, at_centre):
+    """``X centre`` of the same rows."""
+    for i in range(n):
         total = 0.0
         for k in range(X.shape[1]):
             total += X[start + i, k] * centre[k]
-        room.at_centre[first + i] = total
+        at_centre[first + i] = total
 
 
 @part
@@ -112,6 +118,8 @@ class Lanes(NamedTuple):
     """q"""
     lost: Any
     """what was clipped from q"""
+    seen: Any
+    """``M q``, where M is not the identity; else none"""
 
     def copied(self) -> Lanes:
         """The same numbers, which stay as they are."""
@@ -122,6 +130,9 @@ class Scratch(NamedTuple):
     """Room for a piece of a task."""
 
     K: Any
+    """``<x, M x'>``"""
+    plain: Any
+    """``<x, x'>``"""
     at_centre: Any
     slopes: Any
     clipped: Any
@@ -134,13 +145,14 @@ class Noted(NamedTuple):
     losses: Any
     predictions: Any
     accounts: Any
+    """of tasks, a row a number: (7 T, C)"""
     tallies: Any
     tasks: Any
     """summed losses"""
 
 
 @part
-def step(loss, inner, rows, x2, y, at_inner):
+def step(loss, inner, rows, x2, length2, y, at_inner):
     """One point, inside the tasks of a block's lanes."""
     for c in range(WIDTH):
         law = record_of(inner, rows, at_inner, c)
@@ -148,7 +160,7 @@ def step(loss, inner, rows, x2, y, at_inner):
         account = state_of(ACCOUNT, rows, OF_TASK, c)
         along = get(rows, ALONG, c)
         p, value, s, norm2, slack = suffer(loss, law, state, get(rows, BASE, c), along, x2, y)
-        kept, state, account = settle(law, state, account, s * along, norm2, slack, s * s * x2)
+        kept, state, account = settle(law, state, account, s * along, norm2, slack, s * s * length2)
         total, carry = compensated(get(rows, TOTAL, c), get(rows, CARRY, c), value)
         put(rows, TOTAL, c, total)
         put(rows, CARRY, c, carry)
@@ -162,14 +174,14 @@ def step(loss, inner, rows, x2, y, at_inner):
 
 
 @part
-def step_across(outer, rows, x2, at_outer, at_meta):
+def step_across(outer, rows, length2, at_outer, at_meta):
     """The same point, across tasks, where the bias moves after every point."""
     for c in range(WIDTH):
         across = record_of(outer, rows, at_outer, c)
         meta = state_of(outer.start(), rows, at_meta, c)
         tally = state_of(ACCOUNT, rows, OF_STREAM, c)
         s = get(rows, FULL, c)
-        norm2 = s * s * x2
+        norm2 = s * s * length2
         kept, meta, tally = settle(across, meta, tally, s * get(rows, FELT, c), norm2, across.slack(meta, norm2), norm2)
         put(rows, ACROSS, c, kept * s)
         keep_lane(meta, rows, at_meta, c)
@@ -208,12 +220,16 @@ def advance(rows, centre, total, play, sums, d):
 
 
 @part
-def end(inner, outer, every_point, rows, centre, total, play, sums, lost, at_outer, at_meta):
+def end(inner, outer, every_point, mapped, rows, centre, total, play, sums, seen, lost, at_outer, at_meta):
     """A task ends in all lanes of a block."""
     d = centre.shape[0]
-    square(rows, ALONG, sums, d)
+    fill(rows, ALONG, 0.0)
+    meet(rows, ALONG, sums, seen, d)
     for c in range(WIDTH):
-        put(rows, OF_TASK + PULL, c, math.sqrt(get(rows, ALONG, c)))
+        put(rows, OF_TASK + PULL, c, math.sqrt(max(get(rows, ALONG, c), 0.0)))
+    if mapped:
+        clear(seen, d)
+        square(rows, ALONG, sums, d)
     if every_point:
         square(rows, BASE, total, d)
         clear(sums, d)
@@ -256,9 +272,8 @@ def write(inner, outer, rows, noted, task, first, at_outer, at_meta):
         noted.tasks[task, first + c] = total
     if noted.accounts.shape[0]:
         for k in range(len(ACCOUNT)):
-            for c in range(lanes):
-                noted.accounts[task, k, first + c] = get(rows, OF_TASK + k, c)
-                noted.tallies[task, k, first + c] = get(rows, OF_STREAM + k, c)
+            hand_out(rows, OF_TASK + k, noted.accounts, task * len(ACCOUNT) + k, first)
+            hand_out(rows, OF_STREAM + k, noted.tallies, task * len(ACCOUNT) + k, first)
     for c in range(WIDTH):
         law = record_of(inner, rows, at_meta + len(outer.start()), c)
         keep_lane(law.start(), rows, STATES, c)
@@ -269,29 +284,29 @@ def write(inner, outer, rows, noted, task, first, at_outer, at_meta):
 
 @part
 def stretch(
-    loss, inner, outer, every_point, X, y, start, n, at, begun, rows, total, play, sums, lost, room, noted, lane,
-    at_inner, at_outer, at_meta,
+    loss, inner, outer, every_point, mapped, X, Z, y, start, n, at, begun, rows, total, play, sums, seen, lost, room,
+    noted, lane, at_inner, at_outer, at_meta,
 ):  # fmt: skip
     """Points of one task in all lanes of a block; their rows of K begin ``at``; with ``begun``, q is not 0."""
     d, points = X.shape[1], noted.losses.shape[0]
     for i in range(n):
         fill(rows, ALONG, 0.0)
         if begun:
-            mix(rows, ALONG, X, start + i, d, sums)
+            mix(rows, ALONG, X, start + i, d, seen)
         mix(rows, ALONG, room.K, at + i, i, room.slopes)
         if every_point:
             fill(rows, BASE, room.at_centre[at + i])
             fill(rows, FELT, 0.0)
             mix(rows, FELT, X, start + i, d, total)
-            mix(rows, FELT, room.K, at + i, i, room.across)
+            mix(rows, FELT, room.plain, at + i, i, room.across)
             move_back(outer, rows, at_outer, at_meta)
         else:
             fill(rows, BASE, 0.0)
             mix(rows, BASE, X, start + i, d, play)
-        step(loss, inner, rows, room.K[at + i, i], y[start + i], at_inner)
+        step(loss, inner, rows, room.K[at + i, i], room.plain[at + i, i], y[start + i], at_inner)
         copy_row(rows, SLOPE, room.slopes, i)
         if every_point:
-            step_across(outer, rows, room.K[at + i, i], at_outer, at_meta)
+            step_across(outer, rows, room.plain[at + i, i], at_outer, at_meta)
             copy_row(rows, ACROSS, room.across, i)
         else:
             copy_row(rows, CLIPPED, room.clipped, i)
@@ -299,6 +314,8 @@ def stretch(
             hand_out(rows, VALUE, noted.losses, start + i, lane)
             hand_out(rows, PREDICTION, noted.predictions, start + i, lane)
     gather(sums, X, start, n, room.slopes)
+    if mapped:
+        gather(seen, Z, start, n, room.slopes)
     if every_point:
         gather(total, X, start, n, room.across)
     elif any_clipped(rows):
@@ -306,8 +323,11 @@ def stretch(
 
 
 @lean_kernel
-def run(loss, inner, outer, every_point, X, y, offsets, centre, lanes, room, noted, first):
+def run(loss, inner, outer, every_point, mapped, X, Z, y, offsets, centre, lanes, room, noted, first):
     """Stream whole tasks, one after another, through all lanes; task t has rows ``offsets[t] .. offsets[t + 1]``.
+
+    ``Z`` holds ``M x`` where M is not the identity, which ``mapped`` says; else it is ``X``, and ``room.plain`` is
+    ``room.K``.
 
     A piece is as many tasks as fit into it, or a part of one that is longer; every block of lanes meets all of a piece
     before the next one comes. Of all blocks, these are those from ``first`` on.
@@ -324,26 +344,33 @@ def run(loss, inner, outer, every_point, X, y, offsets, centre, lanes, room, not
         at = start
         for t in range(task, max(whole, task + 1)):
             n = min(offsets[t + 1], stop) - at
-            gram(X, at, n, at - start, room, centre)
+            gram(X, Z, at, n, at - start, room.K)
+            if mapped:
+                gram(X, X, at, n, at - start, room.plain)
+            reach_centre(X, at, n, at - start, centre, room.at_centre)
             at += n
         for b in range(lanes.rows.shape[0]):
             rows, total, play = lanes.rows[b], lanes.total[b], lanes.play[b]
             sums, lost = lanes.sums[b], lanes.lost[b]
+            seen = lanes.seen[b] if mapped else sums
             at = start
             for t in range(task, max(whole, task + 1)):
                 n = min(offsets[t + 1], stop) - at
                 stretch(
-                    loss, inner, outer, every_point, X, y, at, n, at - start, begun and t == task, rows, total, play,
-                    sums, lost, room, noted, (first + b) * WIDTH, at_inner, at_outer, at_meta,
+                    loss, inner, outer, every_point, mapped, X, Z, y, at, n, at - start, begun and t == task, rows,
+                    total, play, sums, seen, lost, room, noted, (first + b) * WIDTH, at_inner, at_outer, at_meta,
                 )  # fmt: skip
                 at += n
                 if at == offsets[t + 1]:
-                    end(inner, outer, every_point, rows, centre, total, play, sums, lost, at_outer, at_meta)
+                    end(
+                        inner, outer, every_point, mapped, rows, centre, total, play, sums, seen, lost, at_outer,
+                        at_meta,
+                    )  # fmt: skip
                     write(inner, outer, rows, noted, t, (first + b) * WIDTH, at_outer, at_meta)
         start, task = stop, whole
 
 
-def begin(pairs: list[tuple[Any, Any]], centre: np.ndarray) -> Lanes:
+def begin(pairs: list[tuple[Any, Any]], centre: np.ndarray, mapped: bool) -> Lanes:
     """Lanes for pairs of laws, before any data; what is left of the last block repeats the last pair."""
     blocks = -(-len(pairs) // WIDTH)
     d = len(centre)
@@ -355,7 +382,8 @@ def begin(pairs: list[tuple[Any, Any]], centre: np.ndarray) -> Lanes:
     columns += [columns[-1]] * (blocks * WIDTH - len(columns))
     rows = _aligned(np.array(columns).reshape(blocks, WIDTH, -1).transpose(0, 2, 1).reshape(blocks, -1))
     play = _aligned(np.broadcast_to(np.repeat(centre, WIDTH), (blocks, d * WIDTH)))
-    return Lanes(rows, aligned(blocks, d * WIDTH), play, aligned(blocks, d * WIDTH), aligned(blocks, d * WIDTH))
+    total, sums, lost = (aligned(blocks, d * WIDTH) for _ in range(3))
+    return Lanes(rows, total, play, sums, lost, aligned(blocks if mapped else 0, d * WIDTH))
 
 
 def _aligned(values: np.ndarray) -> np.ndarray:
@@ -364,6 +392,8 @@ def _aligned(values: np.ndarray) -> np.ndarray:
     return out
 
 
-def scratch() -> Scratch:
+def scratch(mapped: bool) -> Scratch:
     """Room for one thread."""
-    return Scratch(np.zeros((PIECE, PIECE)), np.zeros(PIECE), *(aligned(PIECE * WIDTH) for _ in range(3)))
+    K = np.zeros((PIECE, PIECE))
+    plain = np.zeros((PIECE, PIECE)) if mapped else K
+    return Scratch(K, plain, np.zeros(PIECE), *(aligned(PIECE * WIDTH) for _ in range(3)))

@@ -73,6 +73,7 @@ class TuningFree:
     share : part of all weight that is dealt out equally after every point, 0 <= share < 1 (fixed share): the best
         configuration may then change over time, at a price of about ``-ln(1 - share)`` over eta a point
     bias : array (d,), where all begin; default zeros
+    metric : M inside tasks, as for ``Grid``; default 1
     certificates : whether to keep what certificates need: 112 bytes a task and configuration, beside 8 for its loss
 
     Raises
@@ -92,14 +93,14 @@ class TuningFree:
 
     def __init__(
         self, loss: Any, configurations: Iterable[Any] | None = None, *, unit: float = 1.0, share: float = 1e-3,
-        bias: ArrayLike | None = None, certificates: bool = True,
+        bias: ArrayLike | None = None, metric: ArrayLike | None = None, certificates: bool = True,
     ) -> None:  # fmt: skip
         self.share = fraction(share, "share")
         if configurations is None:
             some = configurations_for(as_loss(loss), positive(unit, "unit"))
         else:
             some = _with_independent(configurations)
-        self.grid = Grid.of(loss, some, bias=bias, certificates=certificates)
+        self.grid = Grid.of(loss, some, bias=bias, metric=metric, certificates=certificates)
         self.loss = self.grid.loss
         self._within = _range_of(self.loss)
         self._mixture = Mixture.begun(len(self.grid))
@@ -218,11 +219,12 @@ class TuningFree:
         found = []
         for block in as_blocks(stream):
             self.grid.refuse(block)
+            metric = np.ones(1) if self.grid.M is None else self.grid.M
             shares, total = self.weights, np.zeros((block.n_tasks, block.d))
             biases = self.grid.biases if self.grid.d is not None else np.zeros((len(self.grid), block.d))
             for number in np.flatnonzero(shares > _NEGLIGIBLE):
                 inner = self.configurations[number].inner
-                total += shares[number] * adapted(self.loss, inner, block, biases[number], np.ones(1), average)
+                total += shares[number] * adapted(self.loss, inner, block, biases[number], metric, average)
             found.append(total)
         if not found:
             raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")

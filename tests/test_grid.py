@@ -40,6 +40,52 @@ def agree(ledger, alone, rtol=1e-12):
         np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=rtol * np.abs(theirs).max(initial=1.0))
 
 
+METRICS = {
+    "number": 0.3,
+    "diagonal": [0.5, 2.0, 0.0, 1.0, 0.1],
+    "matrix": (lambda A: A @ A.T / 3)(np.random.default_rng(8).normal(size=(5, 3))),
+}
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+@pytest.mark.parametrize(("inner", "outer"), [("FTRL", "averaging"), ("coins", "coins"), ("ball", "sqrt")])
+def test_a_grid_in_a_metric_has_the_numbers_of_separate_runs_in_it(inner, outer, metric):
+    block = tasks()
+    grid = Grid(owo.Absolute(), INNER[inner], OUTER[outer], ["task", "point"], metric=metric)
+    ledger = grid.run(block)
+    assert not ledger.failed.any()
+    own = {"geometry": owo.geometry.Fixed(), "metric": metric, "bias": np.zeros(5)}
+    for number, configuration in enumerate(grid.configurations):
+        learner = owo.OnlineWithinOnline(owo.Absolute(), *configuration, **own)
+        alone = learner.run(block)
+        agree(ledger[number], alone, 1e-10)
+        comparator = owo.hindsight.given_bias(owo.Absolute(), block, 1.0, np.ones(5))
+        np.testing.assert_allclose(
+            ledger[number].certificate(comparator).total, alone.certificate(comparator).total, rtol=1e-9
+        )
+        more = tasks(1, [7, 3])
+        ours = grid.learner(number)
+        ours.run(more)
+        learner.run(more)
+        np.testing.assert_allclose(ours.bias, learner.bias, rtol=1e-9, atol=1e-10)
+
+
+def test_learning_without_tuning_in_a_metric():
+    block, configurations = tasks(), [(one, other) for one in INNER["FTRL"] for other in OUTER["averaging"]]
+    learner = owo.TuningFree(owo.Absolute(), configurations, metric=METRICS["matrix"])
+    learner.run(block)
+    theirs = sum(w * learner.grid.learner(c).adapt_each(block) for c, w in enumerate(learner.weights))
+    np.testing.assert_allclose(learner.adapt_each(block), theirs, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("metric", [-1.0, np.ones(3), [[1.0, 2.0], [0.0, 1.0]], np.diag([1.0, 1, 1, 1, -1]), "long"])
+def test_a_metric_that_is_none_is_refused_and_leaves_no_trace(metric):
+    grid = Grid(owo.Absolute(), owo.GrowingFTRL(1.0), owo.Frozen(), metric=metric)
+    with pytest.raises((TypeError, ValueError), match="metric"):
+        grid.run(tasks())
+    assert grid.d is None
+
+
 @pytest.mark.parametrize(
     ("inner", "outer"),
     [("FTRL", "averaging"), ("averaging", "coins"), ("coins", "sqrt"), ("implicit", "averaging"), ("ball", "frozen"),
