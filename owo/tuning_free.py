@@ -29,8 +29,11 @@ from owo.streams.points import as_rows
 
 Array = NDArray[np.float64]
 
-STRENGTHS = tuple(np.geomspace(0.03, 30.0, 12).tolist())
-"""Inside tasks, in units of loss over |w|^2; ``Implicit``, for losses of unbounded slope, takes their inverses."""
+STRENGTHS = tuple(np.geomspace(0.03, 30.0, 8).tolist())
+"""Of ``GrowingFTRL`` inside tasks, in units of loss over |w|^2."""
+REACHES = tuple(np.geomspace(0.1, 3.0, 4).tolist())
+"""Steps of ``Implicit`` inside tasks, in units of |w|^2 over loss; of losses of unbounded slope alone, ``WIDE``."""
+WIDE = tuple(np.geomspace(1.0 / 30.0, 1.0 / 0.03, 12).tolist())
 STEPS = tuple(np.geomspace(3e-4, 10.0, 15).tolist())
 """Across tasks, in units of |w|^2 over loss."""
 
@@ -39,14 +42,17 @@ ROWS = 2048
 
 
 def configurations_for(loss: Any, unit: float = 1.0) -> list[Configuration]:
-    """The configurations that ``TuningFree`` takes by itself: every strength beside every step, and each alone.
+    """The configurations that ``TuningFree`` takes by itself: every law inside tasks beside every step, and each alone.
 
     >>> import owo
-    >>> len(configurations_for(owo.Absolute())), type(configurations_for(owo.Squared())[0].inner).__name__
-    (192, 'Implicit')
+    >>> laws = [type(each.inner).__name__ for each in configurations_for(owo.Absolute())]
+    >>> len(laws), laws.count("Implicit"), configurations_for(owo.Squared())[0].inner
+    (192, 64, Implicit(step=0.03333333333333333))
     """
-    bounded = np.isfinite(loss.lipschitz)
-    inner = [GrowingFTRL(each / unit) if bounded else Implicit(unit / each) for each in STRENGTHS]
+    if np.isfinite(loss.lipschitz):
+        inner = [*(GrowingFTRL(each / unit) for each in STRENGTHS), *(Implicit(each * unit) for each in REACHES)]
+    else:
+        inner = [Implicit(each * unit) for each in WIDE]
     outer = [*(DualAveraging(each * unit) for each in STEPS), Frozen()]
     return [Configuration(one, other, "point") for one in inner for other in outer]
 
@@ -66,8 +72,9 @@ class TuningFree:
     ----------
     loss : a record of ``owo.losses``, of one prediction
     configurations : list of ``(inner, outer)`` or ``(inner, outer, update)``; independent learning, with ``Frozen()``
-        across tasks, is added for every law inside tasks that lacks it. Default: 12 strengths beside 15 steps and
-        ``Frozen()``, spread over three to four powers of ten
+        across tasks, is added for every law inside tasks that lacks it. Default: 8 strengths of ``GrowingFTRL`` and 4
+        steps of ``Implicit`` (12 where slopes are not bounded), beside 15 steps across tasks and ``Frozen()``, spread
+        over two to five powers of ten
     unit : what the squared norm of a task's weights is beside its loss without learning: the default configurations
         are for features and labels about 1 in size, as ``owo.streams.Encoding`` makes them, and scale with it
     share : part of all weight that is dealt out equally after every point, 0 <= share < 1 (fixed share): the best
