@@ -116,8 +116,13 @@ def parameter_free() -> tuple[Method, ...]:
     )
 
 
+def tuning_free() -> Method:
+    """The predictions of many configurations, weighed online; of dense tasks that come one after another."""
+    return Method(TUNING_FREE, lambda loss, *_: owo.TuningFree(loss))
+
+
 INDEPENDENT, POOLED, ORACLE = "independent", "pooled", "oracle mean"
-PER_TASK, PER_POINT = "OWO per task", "OWO per point"
+PER_TASK, PER_POINT, TUNING_FREE = "OWO per task", "OWO per point", "tuning-free"
 FREE_ALONE, FREE_LAZY, FREE = (
     "parameter-free independent", "parameter-free OWO per task", "parameter-free OWO per point"
 )  # fmt: skip

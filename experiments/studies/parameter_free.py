@@ -6,6 +6,8 @@ Coin betting inside tasks and across them has no number to choose; the bias move
 every point (aggressive). Beside it the same with strengths and steps of least error on 100 validation tasks, which
 that paper calls tuned, independent learning and the oracle.
 
+"Tuning-free" is ``owo.TuningFree``: many learners with all kinds of numbers, their predictions weighed online.
+
 owo bets a signed fraction of wealth along the gradient's own direction, one bettor for direction and magnitude
 together (``owo.CoinBetting``), where the paper has one for each.
 
@@ -25,7 +27,7 @@ import numpy as np
 import owo
 from experiments import trials
 from experiments.figures import learning_curves
-from experiments.methods import Known, Method, around_a_bias
+from experiments.methods import Known, Method, around_a_bias, tuning_free
 from experiments.own import Own
 from experiments.settings import require, require_counts, require_positive
 from experiments.store import Arrays
@@ -112,7 +114,8 @@ def within_shuffled(block: owo.Block, rng: np.random.Generator) -> owo.Block:
 
 def methods(config: Config, own: Own) -> tuple[Method, ...]:
     """Who takes part."""
-    return (*around_a_bias(config.strengths, config.steps), *own.methods)
+    *learners, oracle = around_a_bias(config.strengths, config.steps)
+    return (*learners, tuning_free(), oracle, *own.methods)
 
 
 def run(config: Config, seed: int, own: Own) -> Arrays:
