@@ -139,7 +139,7 @@ def _keep_within(loss, low, high, predictions, losses, row, y):
     """Predictions outside the range are taken as its end."""
     for c in range(predictions.shape[1]):
         p = predictions[row, c]
-        if (p < low or p > high) and losses[row, c] < OUT:
+        if (p < low or p > high) and losses[row, c] != OUT:
             predictions[row, c] = low if p < low else high
             losses[row, c] = loss.value(predictions[row, c], y)
 

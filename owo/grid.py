@@ -121,9 +121,7 @@ class Grid:
         return len(self.configurations)
 
     def _open(self, centre: Array) -> None:
-        if self._metric is not None:
-            M = as_psd(self._metric, len(centre), "metric")
-            self.M = M if np.ndim(self._metric) == 2 else np.diag(M).copy()
+        self.M = self.matrix(len(centre))
         self.d, self.centre = len(centre), centre
         kinds: dict[Any, list[int]] = {}
         for number, (inner, outer, update) in enumerate(self.configurations):
@@ -133,6 +131,13 @@ class Grid:
             _Group.of(self.configurations, members, centre, self.M is not None) for members in kinds.values()
         ]
         self._ledger = GridLedger(self)
+
+    def matrix(self, d: int) -> Any:
+        """M for points of d features: a diagonal (d,), a matrix (d, d), or None for the identity."""
+        if self._metric is None:
+            return None
+        M = as_psd(self._metric, d, "metric")
+        return M if np.ndim(self._metric) == 2 else np.diag(M).copy()
 
     @property
     def ledger(self) -> GridLedger:
@@ -166,8 +171,8 @@ class Grid:
         with ThreadPoolExecutor(whole(threads, "threads", 1)) as pool:
             for block in as_blocks(stream, 0 if self._ledger is None else len(self._ledger.rounds)):
                 empty = False
-                self.accept(block)
                 with self.undoing():
+                    self.accept(block)
                     noted = self.advance(block, points, threads, pool)
                 self.ledger.append(block, noted)
         if empty:
@@ -196,8 +201,8 @@ class Grid:
 
     @contextlib.contextmanager
     def undoing(self) -> Iterator[None]:
-        """Whatever goes wrong inside, put the lanes back as they were."""
-        groups = self._groups or []
+        """Whatever goes wrong inside, put the lanes back as they were; before any data there are none."""
+        new, groups = self.d is None, self._groups or []
         before = [group.lanes.copied() for group in groups], self._points
         try:
             yield
@@ -205,6 +210,8 @@ class Grid:
             for group, saved in zip(groups, before[0], strict=True):
                 group.lanes = saved
             self._points = before[1]
+            if new:
+                self.d, self._groups, self._ledger = None, None, None
             raise
 
     def advance(

@@ -331,7 +331,7 @@ def run(
                     earned -= s * moved
             else:
                 earned += s * base
-            if not (math.isfinite(value) and sound(account) and sound(tally)):
+            if not (math.isfinite(p) and math.isfinite(value) and sound(account) and sound(tally)):
                 return r
             if ends[r]:
                 ended = (total, carry, earned, opened)

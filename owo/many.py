@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 from owo.doors import whole
 
 Job = tuple[Any, Any] | Callable[[], tuple[Any, Any]]
+
+_TWICE = "a learner is in two jobs, and its runs would mix; give each job a learner of its own"
+_LOCK = Lock()
 
 
 def run_many(jobs: Iterable[Job], *, threads: int = 1, backend: str | None = None) -> list[Any]:
@@ -42,12 +46,13 @@ def run_many(jobs: Iterable[Job], *, threads: int = 1, backend: str | None = Non
     [2, 2, 2, 2]
     """
     threads, todo = whole(threads, "threads", 1), list(jobs)
-    learners = [job[0] for job in todo if not callable(job)]
+    learners = [job[0] for job in todo if isinstance(job, tuple) and len(job) == 2]
     if len({id(each) for each in learners}) < len(learners):
-        raise ValueError("a learner is in two jobs, and its runs would mix; give each job a learner of its own")
+        raise ValueError(_TWICE)
     if backend is None:
         with ThreadPoolExecutor(threads) as pool:
-            outcomes = list(pool.map(_outcome, todo))
+            busy: dict[int, Any] = {}
+            outcomes = list(pool.map(lambda job: _outcome(job, busy), todo))
     else:
         import joblib
 
@@ -59,10 +64,18 @@ def run_many(jobs: Iterable[Job], *, threads: int = 1, backend: str | None = Non
     return [learner for learner, _ in outcomes]
 
 
-def _outcome(job: Job) -> tuple[Any, Exception | None]:
-    """The learner after its run, or what went wrong."""
+def _outcome(job: Job, known: dict[int, Any] | None = None) -> tuple[Any, Exception | None]:
+    """The learner after its run, or what went wrong; ``known`` are those that have run, by identity."""
     try:
-        learner, stream = job() if callable(job) else job
+        pair = job() if callable(job) else job
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise TypeError(f"a job is {pair!r:.100}; needed a pair (learner, stream), or a function that makes one")
+        learner, stream = pair
+        if known is not None:
+            with _LOCK:
+                if id(learner) in known:
+                    raise ValueError(_TWICE)
+                known[id(learner)] = learner
         learner.run(stream)
     except Exception as error:
         return None, error

@@ -262,7 +262,7 @@ class OnlineWithinOnline:
             self._stream(X, labels, _FIRST, _NO, slots, slots, taken, written, 0, True, lambda row: task)
             self._slots.keys[task] = int(slots[0])
         self._alone += 1
-        if self._alone == MANY:
+        if self._alone >= MANY and self._single is None:
             self._single = Single.of(self)
         return self._output.plain(written.predictions[0])
 

@@ -153,7 +153,7 @@ def learn(kinds, values, places, x, y, slot):
         earned -= slope * moved
     else:
         earned += slope * base
-    if not (math.isfinite(value) and math.isfinite(x2) and sound(account) and sound(tally)):
+    if not (math.isfinite(p) and math.isfinite(value) and math.isfinite(y) and sound(account) and sound(tally)):
         return math.nan
     add(kept * slope, x, q)
     if places[CLIPS] and kept < 1.0:

@@ -78,7 +78,9 @@ class TuningFree:
     unit : what the squared norm of a task's weights is beside its loss without learning: the default configurations
         are for features and labels about 1 in size, as ``owo.streams.Encoding`` makes them, and scale with it
     share : part of all weight that is dealt out equally after every point, 0 <= share < 1 (fixed share): the best
-        configuration may then change over time, at a price of about ``-ln(1 - share)`` over eta a point
+        configuration may then change over time, at a price of about ``-ln(1 - share)`` over eta a point. Default: .001;
+        0 for a loss of your own that is least elsewhere than at ``p = y`` and takes other labels than signs, for whose
+        predictions no range is known
     bias : array (d,), where all begin; default zeros
     metric : M inside tasks, as for ``Grid``; default 1
     certificates : whether to keep what certificates need: 112 bytes a task and configuration, beside 8 for its loss
@@ -99,10 +101,9 @@ class TuningFree:
     """
 
     def __init__(
-        self, loss: Any, configurations: Iterable[Any] | None = None, *, unit: float = 1.0, share: float = 1e-3,
+        self, loss: Any, configurations: Iterable[Any] | None = None, *, unit: float = 1.0, share: float | None = None,
         bias: ArrayLike | None = None, metric: ArrayLike | None = None, certificates: bool = True,
     ) -> None:  # fmt: skip
-        self.share = fraction(share, "share")
         if configurations is None:
             some = configurations_for(as_loss(loss), positive(unit, "unit"))
         else:
@@ -110,6 +111,8 @@ class TuningFree:
         self.grid = Grid.of(loss, some, bias=bias, metric=metric, certificates=certificates)
         self.loss = self.grid.loss
         self._within = _range_of(self.loss)
+        usual = 0.0 if self._within == aggregate.ANYTHING else 1e-3
+        self.share = usual if share is None else fraction(share, "share")
         self._mixture = Mixture.begun(len(self.grid))
         self._ledger = TuningFreeLedger(self.grid)
 
@@ -133,7 +136,12 @@ class TuningFree:
 
     @property
     def bias(self) -> Array:
-        """The bias from which a new task begins, (d,): the configurations' biases, weighed."""
+        """The bias from which a new task begins, (d,): the configurations' biases, weighed.
+
+        Raises ``ValueError`` before any data, unless ``bias`` was given.
+        """
+        if self.grid.d is None:
+            raise ValueError("the bias has no dimension before any data: call run first, or pass bias=")
         counts = self.weights > 0.0  # biases of those that are lost may be anything
         return np.asarray(self.weights[counts] @ self.grid.biases[counts])
 
@@ -166,10 +174,10 @@ class TuningFree:
         with ThreadPoolExecutor(threads) as pool:
             for block in as_blocks(stream, len(self._ledger)):
                 empty = False
-                self.grid.accept(block)
                 before = self._mixture.copied()
                 try:
                     with self.grid.undoing():
+                        self.grid.accept(block)
                         done = [(part, *self._advance(part, points, weights, threads, pool)) for part in _parts(block)]
                 except BaseException:
                     self._mixture = before
@@ -226,7 +234,8 @@ class TuningFree:
         found = []
         for block in as_blocks(stream):
             self.grid.refuse(block)
-            metric = np.ones(1) if self.grid.M is None else self.grid.M
+            M = self.grid.matrix(block.d)
+            metric = np.ones(1) if M is None else M
             shares, total = self.weights, np.zeros((block.n_tasks, block.d))
             biases = self.grid.biases if self.grid.d is not None else np.zeros((len(self.grid), block.d))
             for number in np.flatnonzero(shares > _NEGLIGIBLE):
@@ -238,9 +247,14 @@ class TuningFree:
         return np.concatenate(found)
 
     def predict(self, X: ArrayLike, *, weights: ArrayLike | None = None) -> Array:
-        """Predictions (n,) for rows (n, d), with given ``weights`` (d,) or with those of a new task, the bias."""
+        """Predictions (n,) for rows (n, d), with given ``weights`` (d,) or with those of a new task, the bias.
+
+        Before any data the bias is zero, whatever d.
+        """
         rows = as_rows(X)
-        w = np.asarray(self.bias if weights is None else weights, dtype=np.float64)
+        if weights is None:
+            weights = np.zeros(rows.shape[1]) if self.grid.d is None else self.bias
+        w = np.asarray(weights, dtype=np.float64)
         if w.shape != rows.shape[1:]:
             raise ValueError(f"X has {rows.shape[1]} features, and the weights have shape {w.shape}; they must fit")
         return np.asarray(rows @ w)
@@ -265,7 +279,9 @@ class TuningFreeCertificate(NamedTuple):
     mixing: Array
     """what the mixture lost beyond that configuration, (T,); below 0 where it lost less"""
     configuration: NDArray[np.int64]
-    """its number, (T,): the one with the least sum"""
+    """its number, (T,): the one with the least sum of both, and of what rounding may hide"""
+    rounding: Array
+    """how far rounding alone may push the regret over the sum, (T,): see ``Ledger.rounding``"""
 
     @property
     def total(self) -> Array:
@@ -375,22 +391,22 @@ class TuningFreeLedger:
         """
         ours, alive = self.cumulative_loss(), np.flatnonzero(~self.configurations.failed)
         nothing = np.full(len(self), np.inf)
-        best = TuningFreeCertificate(nothing, nothing, np.zeros(len(self), dtype=np.int64))
+        best = TuningFreeCertificate(nothing, nothing, np.zeros(len(self), dtype=np.int64), nothing)
         for c in alive.tolist():
             ledger = self.configurations[c]
             learning, mixing = ledger.certificate(comparator).total, ours - ledger.cumulative_loss()
-            better = learning + mixing < best.learning + best.mixing
-            best = TuningFreeCertificate(
-                np.where(better, learning, best.learning), np.where(better, mixing, best.mixing),
-                np.where(better, c, best.configuration),
-            )  # fmt: skip
+            rounding = ledger.rounding(comparator)
+            better = learning + mixing + rounding < best.total + best.rounding
+            rows = zip((learning, mixing, np.full(len(self), c), rounding), best, strict=True)
+            best = TuningFreeCertificate(*(np.where(better, new, old) for new, old in rows))
         return best
 
     def check(self, comparator: Any) -> None:
         """Raise ``CertificateViolation`` if regret or the mixture exceeds its bound, beyond rounding."""
+        if not len(self):
+            raise ValueError("no task has ended, so there is nothing to check")
         certificate = self.certificate(comparator)
-        some = self.configurations[int(certificate.configuration[-1])]
-        regret, allowance = self.regret(comparator), some.rounding(comparator)
+        regret, allowance = self.regret(comparator), certificate.rounding
         beyond = self.cumulative_loss() - self._tasks.filled[:, 3]
         for what, came, allowed in (
             ("the regret", regret, certificate.total),

@@ -61,3 +61,18 @@ def test_a_learner_in_two_jobs_is_refused():
     assert learner.d is None
     with pytest.raises(ValueError, match="threads"):
         owo.run_many([job(0)], threads=0)
+
+
+def test_a_learner_that_two_functions_give_is_refused_the_second_time():
+    learner = owo.OnlineWithinOnline(owo.Absolute())
+    with pytest.raises(ValueError, match="two jobs"):
+        owo.run_many([lambda: (learner, BLOCK), lambda: (learner, BLOCK)])
+    assert len(learner.ledger) == 30
+
+
+@pytest.mark.parametrize(
+    "job", [owo.OnlineWithinOnline(owo.Absolute()), (owo.OnlineWithinOnline(owo.Absolute()),), lambda: 1]
+)
+def test_what_is_no_job_is_told(job):
+    with pytest.raises(TypeError, match="pair"):
+        owo.run_many([job])

@@ -1,7 +1,9 @@
 """Points one by one: behind the quick door all is as on the ordinary road, to the bit, also what is refused."""
 
 import copy
+import math
 import pickle
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -119,6 +121,52 @@ def test_what_is_refused_on_the_road_is_refused_at_the_door(x, y, key, error, wo
     same(learner, twin)
 
 
+@owo.loss
+class Excess(NamedTuple):
+    """``max(p - y, 0)`` for labels of at least 0, infinite ones too."""
+
+    def value(self, p, y):
+        return max(p - y, 0.0)
+
+    def subgradient(self, p, y):
+        return 1.0 if p > y else 0.0
+
+    def conjugate(self, s, y):
+        return s * y if 0.0 <= s <= 1.0 else math.inf
+
+    def prox(self, p, y, step):
+        return min(p, max(p - step, y))
+
+    def accepts(self, y):
+        return y >= 0.0
+
+
+def test_a_label_that_a_loss_would_take_but_that_is_no_number_is_refused():
+    learner = owo.OnlineWithinOnline(Excess(), bias=np.ones(4))
+    for _ in range(MANY + 1):
+        learner.learn_one(X, 1.0, "task")
+    assert learner._single is not None
+    with pytest.raises(ValueError, match="inf"):
+        learner.learn_one(X, math.inf, "task")
+
+
+@pytest.mark.parametrize("road", ["door", "list", "run"])
+def test_a_prediction_that_overflows_is_refused_even_if_the_loss_is_zero(road):
+    learner = owo.OnlineWithinOnline(
+        owo.Hinge(), owo.CoinBetting(), owo.Frozen(), "task", bias=[1e300, -1e299, 0.0, 0.0]
+    )
+    for _ in range(MANY + 1):
+        learner.learn_one(np.array([1.0, 1.0, 0.0, 0.0]), 1.0, "task")
+    x = np.array([1e10, 1.0, 0.0, 0.0])
+    with pytest.raises(FloatingPointError, match="overflowed"):
+        if road == "run":
+            learner.run([(x[None, :], [1.0])])
+        else:
+            learner.learn_one(x if road == "door" else x.tolist(), 1.0, "task")
+    learner.end_task("task")
+    assert np.isfinite(learner.ledger.tables["tasks"].filled).all()
+
+
 @pytest.mark.parametrize(
     "x", [X.astype(np.float32), np.ones((4, 2))[:, 0], X.astype(">f8"), np.ones(4, dtype=np.int64), X.tolist()],
     ids=["single", "strided", "swapped", "whole", "list"],
@@ -136,6 +184,7 @@ def test_a_copy_has_a_door_of_its_own():
         assert copied._single is None
         for _ in range(MANY + 1):
             copied.learn_one(2 * X, -1.0, "elsewhere")
+        assert copied._single is not None and copied._single is not learner._single
         same(learner, twin)
         assert "elsewhere" in copied.open_tasks
 

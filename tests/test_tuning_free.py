@@ -1,6 +1,7 @@
 """The aggregation of a grid: its numbers, its bound on any losses, and what it loses beside the best configuration."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -341,3 +342,84 @@ def test_bad_data_are_refused_and_leave_no_trace():
         learner.predict(np.ones((2, 3)))
     np.testing.assert_array_equal(learner.weights, before)
     assert len(learner.ledger) == 60
+
+
+@pytest.mark.parametrize(
+    "loss", [owo.Squared(), owo.SquaredHinge(), owo.Absolute()], ids=lambda loss: type(loss).__name__
+)
+@pytest.mark.parametrize("d", [2, 5])
+def test_experts_that_diverge_cost_nothing_while_their_losses_are_still_finite(loss, d):
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X, y = 10.0 ** rng.integers(0, 3) * rng.normal(size=(200, d)), rng.normal(size=200)
+        block = owo.Block(X, np.sign(y) if loss == owo.SquaredHinge() else y, np.repeat(np.arange(10), 20))
+        learner = owo.TuningFree(loss)
+        ledger = learner.run(block)
+        best = ledger.configurations.losses.sum(axis=0).min()
+        assert best <= ledger.losses.sum() + 1e3 and ledger.losses.sum() < 1.5 * best + 100.0
+        ledger.check(hindsight.best_bias(loss, block, 0.5))
+
+
+class Deviance(NamedTuple):
+    """Poisson deviance of exp(p), least at p = ln y."""
+
+    def value(self, p, y):
+        return math.exp(min(p, 50.0)) - y * p
+
+    def subgradient(self, p, y):
+        return math.exp(min(p, 50.0)) - y
+
+    def conjugate(self, s, y):
+        return (s + y) * math.log(s + y) - (s + y) if s + y > 0.0 else (0.0 if s + y == 0.0 else math.inf)
+
+    def prox(self, p, y, step):
+        return p
+
+    def accepts(self, y):
+        return y >= 0.0
+
+
+def test_a_loss_whose_predictions_have_no_known_range_is_mixed_without_a_share():
+    assert owo.TuningFree(owo.loss(Deviance)()).share == 0.0
+    assert owo.TuningFree(owo.Logistic()).share == owo.TuningFree(owo.Pinball(0.2)).share == 1e-3
+    assert owo.TuningFree(owo.Absolute(), share=0.25).share == 0.25
+
+
+def test_a_first_block_that_fails_fixes_no_dimension():
+    learner = owo.TuningFree(owo.Squared(), [(owo.DualAveraging(1e5), owo.DualAveraging(1e5))])
+    with pytest.raises(FloatingPointError, match="nothing of this block"):
+        learner.run(owo.Block(np.full((4, 2), 1e80), np.full(4, 1e150), [0, 0, 1, 1]))
+    assert learner.grid.d is None
+    assert len(learner.run(owo.Block(np.ones((2, 3)), [1.0, 2.0], [0, 0]))) == 1
+
+
+@pytest.mark.parametrize("metric", [0.25, [0.25, 1.0], [[1.0, 0.5], [0.5, 1.0]]])
+def test_before_any_data_new_tasks_are_met_in_the_metric(metric):
+    data = [[1.0, 1.0], [1.0, 2.0]], [3.0, 4.0]
+    configurations = [(owo.GrowingFTRL(1.0), owo.Frozen())]
+    plain, told = (
+        owo.TuningFree(owo.Absolute(), configurations, metric=metric, bias=bias) for bias in (None, [0.0, 0.0])
+    )
+    fixed = owo.OnlineWithinOnline(owo.Absolute(), *configurations[0], geometry=owo.geometry.Fixed(), metric=metric)
+    for learner in (plain, told):
+        np.testing.assert_allclose(learner.adapt(*data), fixed.adapt(*data))
+    np.testing.assert_array_equal(plain.predict(data[0]), [0.0, 0.0])
+    with pytest.raises(ValueError, match="before any data"):
+        _ = plain.bias
+    with pytest.raises(ValueError, match="no task"):
+        told.ledger.check(hindsight.Comparator("0", np.zeros(2), np.zeros((1, 2)), np.zeros(0)))
+
+
+@pytest.mark.parametrize(
+    ("loss", "scale"), [(owo.SquaredHinge(), 1e9), (owo.SquaredHinge(), 1e10), (owo.Absolute(), 1e50)]
+)
+def test_certificates_know_what_rounding_hides_in_them(loss, scale):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        X, y = scale * rng.normal(size=(60, 1)), np.sign(rng.normal(size=60))
+        learner = owo.TuningFree(loss)
+        learner.run(owo.Block(X, y, np.repeat(np.arange(4), 15)))
+        nothing = hindsight.Comparator(
+            "0", np.zeros(1), np.zeros((1, 1)), np.add.reduceat([loss.value(0.0, v) for v in y], [0, 15, 30, 45])
+        )
+        learner.ledger.check(nothing)
