@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_LATER = ("checks", "exact", "hindsight", "oracles", "plotting", "reference", "rkhs", "streams")
+_LATER = ("checks", "exact", "hindsight", "oracles", "plotting", "reference", "river", "rkhs", "sklearn", "streams")
 _HOMES = {"Configuration": "grid", "Grid": "grid", "TuningFree": "tuning_free", "run_many": "many"}
 
 __all__ = [

@@ -88,6 +88,11 @@ class Ledger:
         }
         self._keys: list[tuple[Sequence[Hashable], Any]] = []
 
+    def widen(self, centre: Array) -> None:
+        """Go on with a centre of more features; no path has been kept."""
+        self.centre = centre
+        self.tables["path"] = Growing(len(centre) + (len(self.metric) if self.geometry.learns else 0))
+
     def append(self, keys: Sequence[Hashable], codes: Any, written: kernels.Written, at: Array) -> None:
         """Add the tasks that ended in a run: ``keys[c] for c in codes``, with the kernel's rows of them.
 

@@ -185,6 +185,24 @@ class OnlineWithinOnline:
             w -= reach_of(self.inner, slots.states[j]) * pull
         return self._output.shaped(w)
 
+    def widen(self, d: int) -> None:
+        """Let points have ``d`` features from now on, the first of them those of before; the new ones were 0 so far.
+
+        All goes on as if they had been 0 from the start. Raises ``ValueError`` if d is less than it is, the learner has
+        a geometry, or its ledger a path.
+        """
+        self._require_dimension("the learner")
+        if not isinstance(self.geometry, Identity) or len(self._ledger.path):
+            raise ValueError("only a learner without a geometry, whose ledger keeps no path, can be widened")
+        d, size = whole(d, "d", int(self.d or 0)), len(self.centre)
+        more = d * self._output.size - size
+        for name in ("centre", "_total", "_theta"):
+            setattr(self, name, _aligned_copy(np.concatenate([getattr(self, name), np.zeros(more)])))
+        self._pending = np.concatenate([self._pending[:size], np.zeros(more), self._pending[size:]])
+        self._slots.widen(size + more)
+        self._ledger.widen(np.concatenate([self._ledger.centre, np.zeros(more)]))
+        self.d, self._single, self._alone = d, None, min(self._alone, MANY - 1)
+
     # ------------------------------------------------------------------------------------------------- streaming
 
     def run(

