@@ -36,6 +36,20 @@ Array = NDArray[np.float64]
 ACCOUNT = len(kernels.ACCOUNT)
 
 
+class Room:
+    """Memory that is used again and again: new memory costs more than what is written to it."""
+
+    def __init__(self) -> None:
+        self._spare = np.empty(0)
+
+    def of(self, shape: tuple[int, ...]) -> Array:
+        """An array of this shape, whose numbers stay until the next call."""
+        size = math.prod(shape)
+        if size > len(self._spare):
+            self._spare = np.empty(size)
+        return self._spare[:size].reshape(shape)
+
+
 class Configuration(NamedTuple):
     """What one learner of a grid is made of: see ``OnlineWithinOnline``."""
 
@@ -104,6 +118,7 @@ class Grid:
         for each in self.configurations:
             OnlineWithinOnline(self.loss, *each)  # refuses what it cannot use
         self.certificates = bool(certificates)
+        self._room = Room()
         self._metric = None if metric is None else np.array(metric)
         self.M: Any = None
         self._groups: list[_Group] | None = None
@@ -224,7 +239,7 @@ class Grid:
         noted = []
         for group in self._groups or ():
             shape = 2, block.n if points else 0, len(group.members)
-            room = group.room(shape) if brief else np.empty(shape)
+            room = group.room.of(shape) if brief else np.empty(shape)
             noted.append(self._stream(group, block, room, threads, pool))
         self._points += block.n
         return noted
@@ -268,14 +283,15 @@ class Grid:
                 found[number] = play if update == "task" else centre - reach_of(outer, meta) * total
         return found
 
-    def spread(self, noted: Sequence[lanes.Noted]) -> tuple[Array, Array]:
-        """Losses and predictions (n, C) of the points that the groups noted."""
+    def spread(self, noted: Sequence[lanes.Noted], *, brief: bool = False) -> tuple[Array, Array]:
+        """Losses and predictions (n, C) of the points that the groups noted; ``brief`` as in ``advance``."""
         groups = self._groups or []
         if len(groups) == 1:
             return noted[0].losses, noted[0].predictions
-        loss, prediction = np.empty((2, len(noted[0].losses), len(self)))
+        shape = 2, len(noted[0].losses), len(self)
+        loss, prediction = self._room.of(shape) if brief else np.empty(shape)
         for group, rows in zip(groups, noted, strict=True):
-            loss[:, group.members], prediction[:, group.members] = rows.losses, rows.predictions
+            loss[:, group.columns], prediction[:, group.columns] = rows.losses, rows.predictions
         return loss, prediction
 
     def begun(self, number: int) -> OnlineWithinOnline:
@@ -433,8 +449,8 @@ class _Group:
     at_meta: int
     states: int
     """numbers of the state across tasks"""
-    spare: Array
-    """room for points, used again and again"""
+    room: Room
+    """for points"""
 
     @classmethod
     def of(cls, configurations: Sequence[Configuration], members: list[int], centre: Array, mapped: bool) -> _Group:
@@ -442,14 +458,13 @@ class _Group:
         pairs = [(configurations[number].inner, _moving(configurations[number].outer)) for number in members]
         inner, outer = pairs[0]
         begun = lanes.begin(pairs, centre, mapped)
-        return cls(members, begun, lanes.STATES + len(inner.start()), len(outer.start()), np.empty(0))
+        return cls(members, begun, lanes.STATES + len(inner.start()), len(outer.start()), Room())
 
-    def room(self, shape: tuple[int, int, int]) -> Array:
-        """An array of this shape, whose numbers stay until the next call."""
-        size = math.prod(shape)
-        if size > len(self.spare):
-            self.spare = np.empty(size)
-        return self.spare[:size].reshape(shape)
+    @property
+    def columns(self) -> Any:
+        """The members, as a slice if they follow one another."""
+        first, last = self.members[0], self.members[-1]
+        return slice(first, last + 1) if last - first == len(self.members) - 1 else self.members
 
     def numbers(self, row: int) -> Array:
         """A row of scalars, one a member."""

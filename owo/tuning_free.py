@@ -37,7 +37,7 @@ WIDE = tuple(np.geomspace(1.0 / 30.0, 1.0 / 0.03, 12).tolist())
 STEPS = tuple(np.geomspace(3e-4, 10.0, 15).tolist())
 """Across tasks, in units of |w|^2 over loss."""
 
-ROWS = 2048
+ROWS = 512
 """Points whose predictions are held at a time, or those of one task that is longer."""
 
 
@@ -193,7 +193,7 @@ class TuningFree:
     ) -> tuple[list[Noted], Mixed]:
         """Some whole tasks, through all configurations and then through the mixture."""
         noted = self.grid.advance(block, True, threads, pool, brief=True)
-        losses, predictions = self.grid.spread(noted)
+        losses, predictions = self.grid.spread(noted, brief=True)
         lost_at = _lost_at(losses, predictions)
         loss, prediction = np.empty((2, block.n if points else 0))
         shares = np.empty((block.n_tasks if weights else 0, len(self.grid)))
