@@ -40,7 +40,7 @@ def draw(sections: list[Section], path: pathlib.Path) -> bool:
     axes.set_xticks(np.arange(len(peers)), peers, rotation=20, ha="right")
     axes.set_ylabel("times as fast as")
     axes.set_title("One stream, tasks of 40 points (* other work: throughput only)", loc="left")
-    axes.legend(frameon=False, ncols=len(shapes))
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -117,16 +117,13 @@ def by_river() -> Callable[[Any, Any, Any], Any] | None:
     from river import linear_model, optim
 
     def stream(X: Any, y: Any, offsets: Any) -> Any:
-        rows = _DICTS.setdefault(id(X), [dict(enumerate(row)) for row in X.tolist()])
+        rows = _once(X, "dicts", lambda: [dict(enumerate(row)) for row in X.tolist()])
         model = linear_model.LinearRegression(optim.SGD(0.01), optim.losses.Absolute())
         for row, label in zip(rows, y.tolist(), strict=True):
             model.predict_one(row)
             model.learn_one(row, label)
 
     return stream
-
-
-_DICTS: dict[int, Any] = {}
 
 
 def by_sklearn() -> Callable[[Any, Any, Any], Any] | None:
@@ -150,21 +147,15 @@ def by_vw() -> Callable[[Any, Any, Any], Any] | None:
     from vowpalwabbit import Workspace
 
     def stream(X: Any, y: Any, offsets: Any) -> Any:
-        if id(X) not in _PARSED:
+        def parsed() -> Any:
             model = Workspace("--loss_function quantile --quiet")
-            lines = [
-                f"{label} | " + " ".join(f"{k}:{v}" for k, v in enumerate(row))
-                for row, label in zip(X.tolist(), y.tolist(), strict=True)
-            ]
-            _PARSED[id(X)] = model, [model.parse(line) for line in lines]
-        model, examples = _PARSED[id(X)]
+            return model, [model.parse(line) for line in _lines(X, y)]
+
+        model, examples = _once(X, "parsed", parsed)
         for example in examples:
             model.learn(example)
 
     return stream
-
-
-_PARSED: dict[int, Any] = {}
 
 
 def by_vw_file() -> Callable[[Any, Any, Any], Any] | None:
@@ -176,15 +167,30 @@ def by_vw_file() -> Callable[[Any, Any, Any], Any] | None:
     from vowpalwabbit import Workspace
 
     def stream(X: Any, y: Any, offsets: Any) -> Any:
-        if id(X) not in _FILES:
-            file = tempfile.NamedTemporaryFile("w", suffix=".vw")  # kept as long as the process
-            for row, label in zip(X.tolist(), y.tolist(), strict=True):
-                file.write(f"{label} | " + " ".join(f"{k}:{v}" for k, v in enumerate(row)) + "\n")
+        def written() -> Any:
+            file = tempfile.NamedTemporaryFile("w", suffix=".vw")
+            file.writelines(line + "\n" for line in _lines(X, y))
             file.flush()
-            _FILES[id(X)] = file
-        Workspace(f"--loss_function quantile --quiet -d {_FILES[id(X)].name}").finish()
+            return file
+
+        Workspace(f"--loss_function quantile --quiet -d {_once(X, 'file', written).name}").finish()
 
     return stream
 
 
-_FILES: dict[int, Any] = {}
+def _lines(X: Any, y: Any) -> list[str]:
+    """Points as Vowpal Wabbit reads them."""
+    pairs = zip(X.tolist(), y.tolist(), strict=True)
+    return [f"{label} | " + " ".join(f"{k}:{v}" for k, v in enumerate(row)) for row, label in pairs]
+
+
+_PREPARED: dict[str, tuple[Any, Any]] = {}
+
+
+def _once(X: Any, form: str, make: Callable[[], Any]) -> Any:
+    """Points in another form, made when they first come, and kept as long as no others do."""
+    points, made = _PREPARED.get(form, (None, None))
+    if points is not X:
+        made = make()
+        _PREPARED[form] = X, made
+    return made
