@@ -43,13 +43,20 @@ from owo.streams import Block, Task
 
 if TYPE_CHECKING:
     from owo.grid import Configuration, Grid
+    from owo.intervals import Intervals
     from owo.many import run_many
     from owo.tuning_free import TuningFree
 
 __version__ = "0.1.0"
 
 _LATER = ("checks", "exact", "hindsight", "oracles", "plotting", "reference", "river", "rkhs", "sklearn", "streams")
-_HOMES = {"Configuration": "grid", "Grid": "grid", "TuningFree": "tuning_free", "run_many": "many"}
+_HOMES = {
+    "Configuration": "grid",
+    "Grid": "grid",
+    "Intervals": "intervals",
+    "TuningFree": "tuning_free",
+    "run_many": "many",
+}
 
 __all__ = [
     "Absolute",
@@ -68,6 +75,7 @@ __all__ = [
     "Hinge",
     "Huber",
     "Implicit",
+    "Intervals",
     "InverseSqrt",
     "Ledger",
     "Logistic",
