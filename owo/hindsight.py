@@ -251,7 +251,7 @@ def given_bias(
     --------
     >>> import owo
     >>> block = owo.Block([[1.0], [1.0]], [0.0, 2.0], [0, 1])
-    >>> given_bias(owo.Squared(), block, 1.0, [1.0], name="one").weights.round(6).tolist()
+    >>> given_bias(owo.Squared(), block, 1.0, [1.0], name="one").weights.round(3).tolist()
     [[0.5], [1.5]]
     """
     found = optima(loss, block, strength, bias, metric=metric)

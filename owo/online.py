@@ -23,7 +23,6 @@ from owo.iterates import adapted, reach_of
 from owo.laws import CoinBetting, Frozen, acts_across, keeps_to_potential
 from owo.ledger import Ledger
 from owo.outputs import output_of
-from owo.single import Single
 from owo.slots import Places, Slots, aligned
 from owo.streams import Block, Task, as_blocks
 from owo.streams.block import table
@@ -103,7 +102,7 @@ class OnlineWithinOnline:
         self.geometry, self._start = _geometry(geometry, self.inner), metric
         self._output = output_of(self.loss, self.inner, self.geometry)
         self.d: int | None = None
-        self._single: Single | None = None
+        self._single: Any = None
         if bias is not None:
             self._open(self._output.given(bias, "bias").ravel())
 
@@ -257,7 +256,7 @@ class OnlineWithinOnline:
         """
         if self._single is not None:
             try:
-                prediction = self._single.learn(x, y, task)
+                prediction: float | None = self._single.learn(x, y, task)
             except TypeError:  # a key that cannot be hashed
                 prediction = None
             if prediction is not None:
@@ -281,6 +280,8 @@ class OnlineWithinOnline:
             self._slots.keys[task] = int(slots[0])
         self._alone += 1
         if self._alone >= MANY and self._single is None:
+            from owo.single import Single  # a tenth of the time that ``import owo`` may take
+
             self._single = Single.of(self)
         return self._output.plain(written.predictions[0])
 
@@ -313,7 +314,7 @@ class OnlineWithinOnline:
         """The prediction ``<x, w>``, or (k,), for one point (d,) of an open task, or of a new one (w is the bias)."""
         if self._single is not None:
             try:
-                prediction = self._single.predict(x, task)
+                prediction: float | None = self._single.predict(x, task)
             except TypeError:  # a key that cannot be hashed
                 prediction = None
             if prediction is not None:

@@ -31,7 +31,7 @@ _INTERCEPT = 0
 
 
 class _Points(base.Estimator):
-    """Dicts as arrays: the number of a feature is the order in which it was first seen."""
+    """Dicts as arrays: features have numbers in the order in which points first named them."""
 
     def _begin(self, loss: Any) -> None:
         self._learner = self._new(loss, 1)
@@ -66,8 +66,8 @@ class _Points(base.Estimator):
         numbers = self._numbers
         features = [name for name in x if name != self.task]
         if learn:
-            for name in features:
-                numbers.setdefault(name, len(numbers) + 1)
+            for name in sorted((name for name in features if name not in numbers), key=repr):
+                numbers[name] = len(numbers) + 1  # in an order that does not depend on the dict's
             if len(numbers) + 1 > len(self._learner.bias):
                 for learner in self._learners():
                     learner.widen(len(numbers) + 1)

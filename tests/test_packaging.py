@@ -107,7 +107,8 @@ def test_metadata(metadata):
     assert all(">=" in each for each in required)
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"
-    assert {"data", "io", "notebooks", "dev", "all"} == set(metadata.get_all("Provides-Extra"))
+    extras = {"all", "bench", "data", "dev", "io", "notebooks", "river", "sklearn"}
+    assert set(metadata.get_all("Provides-Extra")) == extras
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert (ROOT / "README.md").read_text().strip() in metadata.get_payload(decode=True).decode()
 
