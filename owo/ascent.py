@@ -11,7 +11,8 @@ With predictions ``p_i = <x_i, theta + v>`` and any slopes s with pull ``q = sum
 because the gap is P(v) less the dual at s. None of its terms is negative. Two stages bring it down:
 
 1. Coordinate ascent in the dual (Shalev-Shwartz and Zhang, JMLR 2013): the best ``s_i`` for given others is
-   ``loss.prox_slope(b, y_i, |x_i|^2 / N)`` with b the prediction with coordinate i taken out, and ``v = -q / N``.
+   ``loss.prox_slope(b, y_i, |x_i|^2 / N)`` with b the prediction with coordinate i taken out, and ``v = -q / N``. Steps
+   are taken ``RELAX`` times as far, by a prox step that much shorter, which also keeps slopes feasible.
 2. Where that is slow, proximal points of the dual (Rockafellar 1976), each found by semismooth Newton steps (Li, Sun
    and Toh, SIAM J. Optimization 2018). Around slopes a, with ``c_i = softness |x_i|^2 / N``, they minimise a smooth
    function of v with gradient ``N v + sum_i s_i x_i``, ``s_i = loss.prox_slope(p_i + c_i a_i, y_i, c_i)``; these
@@ -136,7 +137,7 @@ def certify(loss, data, span, v, g):
 
 @part
 def sweep(loss, data, span, v, times):
-    """Coordinate ascent that keeps ``v = -q / N``; ``sum_i |x_i|^2 / N (change of s_i)^2`` of the last sweep."""
+    """Coordinate ascent that keeps ``v = -q / N``; ``sum_i c_i (change of s_i)^2`` of the last sweep, with steps c."""
     points, moved = data.points, 0.0
     for _ in range(times):
         moved = 0.0

@@ -135,6 +135,14 @@ def keeps_to_potential(learner: Any) -> bool:
     return is_record(learner) and all(getattr(kind, name, None) is _DEFAULTS[name] for name in own)
 
 
+def _require_wealth(bettor: Any) -> None:
+    """Refuse a bettor whose wealth or limit is none, or whose first bets would not be finite."""
+    require(0.0 < bettor.initial < math.inf, bettor, "initial", "finite and above 0")
+    require(0.0 < bettor.limit < math.inf, bettor, "limit", "finite and above 0")
+    large_enough = bettor.initial / bettor.limit < bettor.limit * 1e300
+    require(large_enough, bettor, "limit", "so large that initial / limit^2 is finite")
+
+
 # ------------------------------------------------------------------------------------------------------- laws
 
 
@@ -265,10 +273,7 @@ class CoinBetting(NamedTuple):
     limit: float = 1.0
 
     def check(self) -> None:
-        require(0.0 < self.initial < math.inf, self, "initial", "finite and above 0")
-        require(0.0 < self.limit < math.inf, self, "limit", "finite and above 0")
-        large_enough = self.initial / self.limit < self.limit * 1e300
-        require(large_enough, self, "limit", "so large that initial / limit^2 is finite")
+        _require_wealth(self)
 
     def start(self) -> State:
         return (self.initial, 1.0, self.limit)
@@ -313,10 +318,7 @@ class MagnitudeDirection(NamedTuple):
     limit: float = 1.0
 
     def check(self) -> None:
-        require(0.0 < self.initial < math.inf, self, "initial", "finite and above 0")
-        require(0.0 < self.limit < math.inf, self, "limit", "finite and above 0")
-        large_enough = self.initial / self.limit < self.limit * 1e300
-        require(large_enough, self, "limit", "so large that initial / limit^2 is finite")
+        _require_wealth(self)
 
     def start(self) -> State:
         return (self.initial, 1.0, 0.0, self.limit, 0.0, 0.0)

@@ -355,8 +355,8 @@ def test_experts_that_diverge_cost_nothing_while_their_losses_are_still_finite(l
         block = owo.Block(X, np.sign(y) if loss == owo.SquaredHinge() else y, np.repeat(np.arange(10), 20))
         learner = owo.TuningFree(loss)
         ledger = learner.run(block)
-        best = ledger.configurations.losses.sum(axis=0).min()
-        assert best <= ledger.losses.sum() + 1e3 and ledger.losses.sum() < 1.5 * best + 100.0
+        # unclipped it was 1e293; 100 is what the first points may cost, before there is a range to keep within
+        assert ledger.losses.sum() < 1.5 * ledger.configurations.losses.sum(axis=0).min() + 100.0
         ledger.check(hindsight.best_bias(loss, block, 0.5))
 
 
