@@ -39,12 +39,15 @@ from owo.losses import (
     loss,
 )
 from owo.online import OnlineWithinOnline
+from owo.spans import SpanLedger
+from owo.spill import Spill
 from owo.streams import Block, Task
 
 if TYPE_CHECKING:
     from owo.grid import Configuration, Grid
     from owo.intervals import Intervals
     from owo.many import run_many
+    from owo.merging import merged
     from owo.tuning_free import TuningFree
 
 __version__ = "0.1.0"
@@ -55,6 +58,7 @@ _HOMES = {
     "Grid": "grid",
     "Intervals": "intervals",
     "TuningFree": "tuning_free",
+    "merged": "merging",
     "run_many": "many",
 }
 
@@ -84,12 +88,15 @@ __all__ = [
     "OnlineWithinOnline",
     "Pinball",
     "Softmax",
+    "SpanLedger",
+    "Spill",
     "Squared",
     "SquaredHinge",
     "Task",
     "TuningFree",
     "law",
     "loss",
+    "merged",
     "run_many",
 ]
 

@@ -29,6 +29,24 @@ LAW = ("start", "scale", "observe")
 """The methods that a law must define."""
 
 
+class RefusedLabel(ValueError):
+    """A label that the loss does not take, at ``row``."""
+
+    row = -1
+
+
+class Overflowed(FloatingPointError):
+    """A number that overflowed, at ``row``."""
+
+    row = -1
+
+
+def at_row(error: Any, row: int) -> Any:
+    """The error, with the row it is about."""
+    error.row = row
+    return error
+
+
 def as_vector(values: ArrayLike, name: str, d: int | None = None) -> Floats:
     """A copy of finite numbers (d,) as float64; any ``d`` of at least 1 if it is not known.
 
@@ -174,10 +192,11 @@ def refuse_labels(loss: Any, y: Floats, key_of: Callable[[int], Hashable] | None
     if row >= 0:
         task = f" (task {key_of(row)!r})" if key_of else ""
         wanted = getattr(loss, "labels", "finite numbers")
-        raise ValueError(
+        words = (
             f"{type(loss).__name__} does not take the label {float(y[row])!r} at row {row}{task}: labels must be "
             f"{wanted}. Recode y"
         )
+        raise at_row(RefusedLabel(words), row)
 
 
 def refuse_open(block: Block, why: str) -> None:

@@ -101,12 +101,20 @@ class Ledger:
         if len(codes):
             self._keys.append((keys, codes))
         if len(written.stages):
-            pace = -(-len(codes) // len(written.stages))
-            ended = np.minimum(np.arange(1, len(written.stages) + 1) * pace, len(codes))
-            self.stages.append(written.stages, len(self) + ended)
+            self.note_stages(written, len(codes), len(self))
         rows = (written.accounts, written.tasks, written.tallies, written.path, at, written.moves)
         for table, more in zip(self.tables.values(), rows, strict=True):
             table.append(more)
+
+    def adopt(self, keys: Sequence[Hashable]) -> None:
+        """Take the keys of tasks whose rows were kept elsewhere."""
+        self._keys.append((keys, None))
+
+    def note_stages(self, written: kernels.Written, tasks: int, before: int) -> None:
+        """Add the stages of M, of a run in which so many tasks ended, after so many ``before``."""
+        pace = -(-tasks // len(written.stages))
+        ended = np.minimum(np.arange(1, len(written.stages) + 1) * pace, tasks)
+        self.stages.append(written.stages, before + ended)
 
     def add_points(self, losses: Array, predictions: Array, labels: Array, keys: list[Hashable]) -> None:
         """Keep what happened at every point of a block, in the order of its rows."""
@@ -235,12 +243,12 @@ class Ledger:
         across = np.asarray(self.outer.bound(self.tally, moved))
         overlap = self.overlap + self.pending * moved
         if self.geometry.learns:
-            moves = self.tables["moves"].filled
-            spent = Spent(self.metric, self.stages, moves[:, 0], self._scales())
-            within, spread, metric = self.geometry.bound(spent, apart, getattr(comparator, "metric", None))
-            return Certificate(within, _running(spread), across, metric, overlap + moves[:, 1])
+            within, spread, metric = self.geometry.bound(self._spent(), apart, getattr(comparator, "metric", None))
+            return Certificate(within, _running(spread), across, metric, overlap + self._moves()[:, 1])
         distance = self.geometry.distances(apart, self.metric)
-        at_bias = np.asarray(self.inner.bound(self.account, np.zeros(len(self))))
+        at_bias = self._at_bias()
+        if not apart.any():
+            return Certificate(_running(at_bias), np.zeros(len(self)), across, np.zeros(len(self)), overlap)
         out = np.isinf(distance)  # of the range of M: nothing is proved there
         at_task = np.where(out, np.inf, self.inner.bound(self.account, np.where(out, 0.0, distance)))
         return Certificate(_running(at_bias), _running(at_task - at_bias), across, np.zeros(len(self)), overlap)
@@ -259,6 +267,17 @@ class Ledger:
             )
         apart = weights - bias
         return bias, np.broadcast_to(apart, (len(self), d)) if len(apart) == 1 else apart[order]
+
+    def _at_bias(self) -> Array:
+        """B of each task at distance 0, (T,)."""
+        return np.asarray(self.inner.bound(self.account, np.zeros(len(self))))
+
+    def _moves(self) -> Array:
+        """Slack of the learner of M so far, and what it cost that M moved while tasks were open, (T, 2)."""
+        return self.tables["moves"].filled
+
+    def _spent(self) -> Spent:
+        return Spent(self.metric, self.stages, self._moves()[:, 0], self._scales())
 
     def _scales(self) -> Array:
         """The scale that each task's certificate stands on, (T,): of its last play, or of the next if that was 0."""
@@ -290,14 +309,16 @@ class Ledger:
         across = self.tally.squares * self.tally.rounds
         squares, rounds = np.cumsum(self.account.squares), np.cumsum(self.rounds)
         losses = np.cumsum(np.abs(self.losses) + np.abs(self._losses_of(comparator)))
-        terms = (
-            np.cumsum(np.abs(self.account.margin) + self.account.slack) + np.abs(self.tally.margin) + self.tally.slack
-        )
+        terms = np.cumsum(self._margins() + self.account.slack) + np.abs(self.tally.margin) + self.tally.slack
         scale = (np.sqrt(squares * rounds) + np.sqrt(across)) * far + losses + terms + np.abs(self.overlap)
         allowance: Array = 8 * np.finfo(float).eps * (len(self.centre) + rounds.max(initial=1.0)) * scale
         underflow = 2 * np.sqrt(np.finfo(float).tiny) * rounds * (1.0 + far)  # |g|^2 may be 0 where g is not
         allowance += underflow
         return allowance
+
+    def _margins(self) -> Array:
+        """``|margin|`` of each task, (T,)."""
+        return np.asarray(np.abs(self.account.margin))
 
     def _losses_of(self, comparator: Any) -> Array:
         theirs = np.asarray(getattr(comparator, "losses", comparator), dtype=np.float64)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from owo import geometry, kernels, laws
+from owo import kernels
+from owo.descriptions import described, read_key, revived, written_key
 
 if TYPE_CHECKING:
     from owo.ledger import Ledger
@@ -25,10 +25,10 @@ def save(ledger: Ledger, path: str | os.PathLike[str]) -> None:
     """Write a ledger; see ``Ledger.save``."""
     header = {
         "format": FORMAT,
-        "inner": _described(ledger.inner),
-        "outer": _described(ledger.outer),
+        "inner": described(ledger.inner),
+        "outer": described(ledger.outer),
         "update": ledger.update,
-        "geometry": _described(ledger.geometry),
+        "geometry": described(ledger.geometry),
         "description": ledger.description,
         "keys": [_written(key) for key in ledger.keys],
     }
@@ -58,12 +58,13 @@ def _of(kind: type[Ledger], header: dict[str, Any], arrays: Arrays, given: dict[
     if header["update"] not in ("task", "point"):
         raise ValueError(f"it was updated every {header['update']!r}, needed 'task' or 'point'")
     inner, outer, ours = (
-        _revived(header[role], role) if given[role] is None else given[role] for role in ("inner", "outer", "geometry")
+        revived(header[role], role, "Ledger.load") if given[role] is None else given[role]
+        for role in ("inner", "outer", "geometry")
     )
     for name, array in arrays.items():
         if array.dtype != np.float64 or array.ndim != (1 if name in ("centre", "metric", "stages") else 2):
             raise ValueError(f"its {name} is an array of {array.dtype} with shape {array.shape}")
-    keys = [_read(key) for key in header["keys"]]
+    keys = [read_key(key) for key in header["keys"]]
     ledger = kind(inner, outer, header["update"], arrays["centre"], str(header["description"]), ours, arrays["metric"])
     tables = ("accounts", "tasks", "tallies", *(("moves",) if ours.learns else ()))
     lengths = {len(keys), *(len(arrays[name]) for name in tables)}
@@ -78,50 +79,9 @@ def _of(kind: type[Ledger], header: dict[str, Any], arrays: Arrays, given: dict[
     return ledger
 
 
-# ------------------------------------------------------------------------------------------------------ keys, laws
-
-
 def _written(key: Any) -> Any:
-    """A task key in JSON."""
-    if isinstance(key, tuple):
-        return {"tuple": [_written(part) for part in key]}
-    if isinstance(key, np.datetime64):
-        return {"datetime64": str(key)}
-    if isinstance(key, (np.number, np.str_, np.bool_)):
-        key = key.item()
-    return key if isinstance(key, (int, float, str, type(None))) else {"repr": repr(key)}
-
-
-def _read(key: Any) -> Hashable:
-    if isinstance(key, dict):
-        if "tuple" in key:
-            return tuple(_read(part) for part in key["tuple"])
-        return np.datetime64(key["datetime64"]) if "datetime64" in key else str(key["repr"])
-    if isinstance(key, list):
-        raise ValueError(f"{key!r} is not a task key")
-    return key  # type: ignore[no-any-return]
-
-
-def _described(record: Any) -> dict[str, Any]:
-    fields = {
-        k: _described(v) if hasattr(v, "_asdict") else getattr(v, "item", lambda v=v: v)()
-        for k, v in record._asdict().items()
-    }
-    name = type(record).__name__
-    return {"law": name, "ours": type(record) is _ours(name), "fields": fields}
-
-
-def _revived(description: dict[str, Any], role: str) -> Any:
-    kind = _ours(description["law"])
-    if not description["ours"] or kind is None:
-        raise ValueError(
-            f"{description['law']} is not one of owo's; pass it to Ledger.load, as in {role}=learner.{role}"
-        )
-    fields = {k: _revived(v, role) if isinstance(v, dict) else v for k, v in description["fields"].items()}
-    return kind(**fields)
-
-
-def _ours(name: str) -> Any:
-    """The class of this name among the laws and geometries of owo."""
-    found = (getattr(module, name, None) for module in (laws, geometry))
-    return next((kind for kind in found if isinstance(kind, type) and hasattr(kind, "_fields")), None)
+    """A task key in JSON; by its ``repr``, if it has no other form."""
+    try:
+        return written_key(key)
+    except TypeError:
+        return {"repr": repr(key)}

@@ -6,24 +6,28 @@ is ``OnlineWithinOnline(loss, inner=GrowingFTRL(strength), outer=DualAveraging(s
 
 from __future__ import annotations
 
-import contextlib
 import math
-import numbers
-from collections.abc import Callable, Hashable, Iterable, Iterator
+import os
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from owo import kernels
-from owo.doors import as_any_loss, as_geometry, as_law, refuse_labels, refuse_open, whole
-from owo.geometry import Identity
-from owo.geometry.maps import stream
-from owo.iterates import adapted, reach_of
-from owo.laws import CoinBetting, Frozen, acts_across, keeps_to_potential
+from owo import kernels, saved
+from owo._record import as_state
+from owo.delayed import Asked, Linear, Point
+from owo.doors import (
+    as_vector,
+    refuse_labels,
+    refuse_open,
+    whole,
+)
+from owo.engine import MANY, Engine
+from owo.iterates import adapted
 from owo.ledger import Ledger
-from owo.outputs import output_of
-from owo.slots import Places, Slots, aligned
+from owo.resuming import Saves, position_of, rest_of
+from owo.spill import Spill
 from owo.streams import Block, Task, as_blocks
 from owo.streams.block import table
 from owo.streams.codes import require_hashable
@@ -33,7 +37,7 @@ from owo.streams.sparse import SparseRows, is_matrix
 Array = NDArray[np.float64]
 
 
-class OnlineWithinOnline:
+class OnlineWithinOnline(Engine):
     """An online learner inside every task, around a bias that an online learner moves across tasks.
 
     Inside task t, at its i-th point ``(x, y)``, the learner predicts ``<x, w>`` with ``w = theta - c_i q``, where
@@ -59,6 +63,9 @@ class OnlineWithinOnline:
         learned; default ``Identity()``, that is M = I
     bias : array (d,), or (d, k), the centre of the outer law; default zeros
     metric : where M starts: a number or, for ``Diagonal``, an array (d,); default 1
+    history : what the ledger keeps: ``"tasks"`` (default), a row for each, about 200 bytes; or ``"spans"``, a bounded
+        number of rows, each the sum over a span of tasks: for streams without an end. See ``owo.SpanLedger``
+    spill : ``owo.Spill(most, folder)``: of more open tasks than that, those not met for longest are kept on disk
 
     Raises
     ------
@@ -79,131 +86,6 @@ class OnlineWithinOnline:
     True
     """
 
-    def __init__(
-        self,
-        loss: Any,
-        inner: Any = None,
-        outer: Any = None,
-        update: Literal["task", "point"] = "point",
-        *,
-        geometry: Any = None,
-        bias: ArrayLike | None = None,
-        metric: ArrayLike | None = None,
-    ) -> None:
-        self.loss = as_any_loss(loss)
-        self.inner = as_law(CoinBetting() if inner is None else inner, "inner")
-        self.outer = as_law(CoinBetting() if outer is None else outer, "outer")
-        if not acts_across(self.outer):
-            raise TypeError(f"{outer!r} takes its gradients from the loss and works inside tasks only; "
-                            "use a law such as owo.DualAveraging(0.1) as outer")  # fmt: skip
-        if update not in ("task", "point"):
-            raise ValueError(f"update is {update!r}; it must be 'task' (bias moves when a task ends) or 'point'")
-        self.update = update
-        self.geometry, self._start = _geometry(geometry, self.inner), metric
-        self._output = output_of(self.loss, self.inner, self.geometry)
-        self.d: int | None = None
-        self._single: Any = None
-        if bias is not None:
-            self._open(self._output.given(bias, "bias").ravel())
-
-    def __repr__(self) -> str:
-        geometry = "" if isinstance(self.geometry, Identity) else f", geometry={self.geometry!r}"
-        return (
-            f"OnlineWithinOnline({self.loss!r}, inner={self.inner!r}, outer={self.outer!r}, "
-            f"update={self.update!r}{geometry})"
-        )
-
-    def _open(self, centre: Array) -> None:
-        """Set up all state, once the dimension is known; ``centre`` is flat."""
-        size = len(centre)
-        self.d = size // self._output.size
-        self.centre = _aligned_copy(centre)
-        self._total = aligned(size)
-        self._theta = _aligned_copy(centre)
-        self._meta = np.array(self.outer.start(), dtype=np.float64)
-        self._tally = np.zeros(len(kernels.ACCOUNT))
-        self._pending = np.zeros(size + 1)
-        self._clock = np.zeros(3, dtype=np.int64)
-        self._seen, self._metric, self._map = self.geometry.begun(self.d, self._start)
-        initial = self._metric.initial if self._map is None else self._map.initial.ravel()
-        self._width, self._stage = len(initial) if self.geometry.learns else 0, self.geometry.stage(len(initial))
-        self._slots = Slots(size, self.inner, len(self._metric.play))
-        self._single = None
-        self._alone = 0
-        self._ledger = Ledger(self.inner, self.outer, self.update, centre, repr(self), self.geometry, initial)
-
-    # ------------------------------------------------------------------------------------------------ the state
-
-    def _require_dimension(self, what: str) -> None:
-        if self.d is None:
-            raise ValueError(f"{what} has no dimension before any data: call run or learn_one first, or pass bias=")
-
-    @property
-    def ledger(self) -> Ledger:
-        """What happened so far: losses, regret, certificates; see ``Ledger``."""
-        self._require_dimension("the ledger")
-        return self._ledger
-
-    @property
-    def bias(self) -> Array:
-        """The meta-parameter theta as it stands, array (d,), or (d, k)."""
-        self._require_dimension("the bias")
-        return self._output.shaped(self._flat_bias())
-
-    def _flat_bias(self) -> Array:
-        if self.update == "task":
-            return self._theta.copy()
-        return self.centre - reach_of(self.outer, self._meta) * self._total
-
-    @property
-    def metric(self) -> Array:
-        """M as a new task would use it: one number (1,), the diagonal (d,), or a matrix (d, d)."""
-        self._require_dimension("the metric")
-        if self._map is not None:
-            return np.array(self._map.play)
-        return self._metric.play.copy() if len(self._metric.play) else np.ones(1)
-
-    @property
-    def open_tasks(self) -> list[Hashable]:
-        """Keys of the tasks that have begun and not ended."""
-        return [] if self.d is None else list(self._slots.keys)
-
-    def weights(self, task: Hashable = None) -> Array:
-        """The weights (d,), or (d, k), the next prediction in an open ``task`` would use; the bias for any other."""
-        require_hashable(task)
-        self._require_dimension("the bias")
-        w = self._flat_bias()
-        if task is not None and task in self._slots.keys:
-            j = self._slots.keys[task]
-            slots = self._slots.arrays
-            pull = slots.sums[j]
-            if self._map is not None:
-                pull = self._map.open[j].M @ pull
-            elif len(self._metric.play):
-                pull = slots.metrics[j] * pull
-            w -= reach_of(self.inner, slots.states[j]) * pull
-        return self._output.shaped(w)
-
-    def widen(self, d: int) -> None:
-        """Let points have ``d`` features from now on, the first of them those of before; the new ones were 0 so far.
-
-        All goes on as if they had been 0 from the start. Raises ``ValueError`` if d is less than it is, the learner has
-        a geometry, or its ledger a path.
-        """
-        self._require_dimension("the learner")
-        if not isinstance(self.geometry, Identity) or len(self._ledger.path):
-            raise ValueError("only a learner without a geometry, whose ledger keeps no path, can be widened")
-        d, size = whole(d, "d", int(self.d or 0)), len(self.centre)
-        more = d * self._output.size - size
-        for name in ("centre", "_total", "_theta"):
-            setattr(self, name, _aligned_copy(np.concatenate([getattr(self, name), np.zeros(more)])))
-        self._pending = np.concatenate([self._pending[:size], np.zeros(more), self._pending[size:]])
-        self._slots.widen(size + more)
-        self._ledger.widen(np.concatenate([self._ledger.centre, np.zeros(more)]))
-        self.d, self._single, self._alone = d, None, min(self._alone, MANY - 1)
-
-    # ------------------------------------------------------------------------------------------------- streaming
-
     def run(
         self,
         stream: Block | Task | Iterable[Any],
@@ -211,6 +93,9 @@ class OnlineWithinOnline:
         points: bool = False,
         path_every: int = 0,
         progress: Callable[[int, int], None] | None = None,
+        bad: Literal["raise", "skip"] = "raise",
+        autosave: str | os.PathLike[str] | None = None,
+        every: float = 60.0,
     ) -> Ledger:
         """Learn from a stream; each block of it in one compiled call.
 
@@ -222,6 +107,12 @@ class OnlineWithinOnline:
         path_every : keep the bias in ``ledger.path``, and M in ``ledger.metric_path`` where it is learned, after every
             so many tasks (0: never)
         progress : called after each block with the numbers of points and of tasks ended so far
+        bad : what to do with a point that cannot be learned, because numbers overflow or the loss does not take its
+            label: ``"raise"``, or ``"skip"`` it and count it in ``skipped``
+        autosave : a file that the learner is saved to (see ``save``) between blocks, and at the end. With a stream from
+            ``owo.streams.from_file`` it remembers how far it came: see ``rest_of``. A save that fails in between warns,
+            and the run goes on; the last one raises ``OSError``
+        every : seconds between two of these, at least
 
         Returns
         -------
@@ -236,18 +127,31 @@ class OnlineWithinOnline:
             A loss or gradient overflowed (steps too large, data unscaled); likewise without a trace.
         """
         stride = min(whole(path_every, "path_every"), _NEVER)
-        empty = True
+        if bad not in ("raise", "skip"):
+            raise ValueError(f"bad is {bad!r}; it must be 'raise' or 'skip' (points that cannot be learned, and count)")
+        with self._guard.held():
+            self._run(stream, points, stride, progress, bad == "skip", Saves(self, autosave, every))
+        return self._ledger
+
+    def _run(
+        self, stream: Any, points: bool, stride: int, progress: Callable[[int, int], None] | None, skip: bool,
+        saves: Saves,
+    ) -> None:  # fmt: skip
+        empty, where = True, position_of(stream)
         for block in as_blocks(stream, self._next_number()):
             empty = False
-            written = self._learn(block, stride, points)
-            if points:
-                keys = [block.keys[code] for code in block.task.tolist()]
-                self._ledger.add_points(written.losses, written.predictions, block.y, keys)
+            for part, written in self._learned(block, stride, points, skip):
+                if points:
+                    keys = [part.keys[code] for code in part.task.tolist()]
+                    self._ledger.add_points(written.losses, written.predictions, part.y, keys)
+            self.position = where() if where else None
             if progress is not None:
                 progress(int(self._clock[kernels.POINTS]), int(self._clock[kernels.ENDED]))
+            saves.now_and_then()
         if empty:
             raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
-        return self._ledger
+        self.position = where() if where else None
+        saves.at_the_end()
 
     def learn_one(self, x: ArrayLike, y: float, task: Hashable) -> float | Any:
         """Predict for ``x`` (d,), suffer the loss against ``y``, learn; returns the prediction that was made, or (k,).
@@ -255,10 +159,14 @@ class OnlineWithinOnline:
         ``task`` may be any hashable but None; a key that is not open begins a task. See ``end_task``.
         """
         if self._single is not None:
+            if not self._guard.acquire(False):
+                self._guard.take()
             try:
                 prediction: float | None = self._single.learn(x, y, task)
             except TypeError:  # a key that cannot be hashed
                 prediction = None
+            finally:
+                self._guard.release()
             if prediction is not None:
                 return prediction
         if task is None:
@@ -270,49 +178,150 @@ class OnlineWithinOnline:
         if label.ndim != 0:
             raise ValueError(f"y has shape {label.shape}; learn_one takes one label. Use run for many")
         X, labels = as_points(point[None, :], label[None])
-        with self._whole():
+        with self._guard.held(), self._whole():
             self._accept(X, labels, lambda row: task)
-            slot = self._slots.keys.get(task)
-            taken = self._slots.take(1) if slot is None else []
-            slots = np.array(taken if slot is None else [slot])
-            written = self._output.room(1, 0, 0, len(self.centre), self._width)
-            self._stream(X, labels, _FIRST, _NO, slots, slots, taken, written, 0, True, lambda row: task)
-            self._slots.keys[task] = int(slots[0])
-        self._alone += 1
-        if self._alone >= MANY and self._single is None:
-            from owo.single import Single  # a tenth of the time that ``import owo`` may take
+            predictions = self._meet(X, labels, task)
+            self._alone += 1
+            if self._alone >= MANY and self._single is None:
+                from owo.single import Single  # a tenth of the time that ``import owo`` may take
 
-            self._single = Single.of(self)
-        return self._output.plain(written.predictions[0])
+                self._single = Single.of(self)
+        return self._output.plain(predictions[0])
 
-    def end_task(self, task: Hashable) -> None:
-        """End an open task: with ``update="task"`` the bias now learns from it. The task's sums are forgotten.
+    # -------------------------------------------------------------------------------------------- labels that come late
 
-        Raises ``KeyError`` if the task is not open.
+    def ask(self, x: ArrayLike, task: Hashable) -> Asked:
+        """Predict for ``x`` (d,) now, and learn when ``tell`` brings the label; see ``owo.delayed``.
+
+        Returns the prediction and a ticket. Points may wait as long as they have to, of any tasks, and labels come in
+        any order; memory is d floats each. A task ends only when none of its points waits.
         """
+        if task is None:
+            raise ValueError("task is None, which means no task; give the task a key, such as a name or a number")
+        if self._output.shape:
+            raise TypeError(f"{self.loss!r} has {self._output.size} scores; labels can be late for one prediction only")
         require_hashable(task)
-        if self.d is None or task not in self._slots.keys:
-            some = ", ".join(map(repr, self.open_tasks[:5])) or "none"
-            raise KeyError(f"task {task!r} is not open, so it cannot end; open now: {some}")
-        written = kernels.room(0, 1, 0, len(self.centre), self._width, self._stage)
-        j = self._slots.keys[task]
-        with self._undoing(np.array([j]), []):
-            if not kernels.end_one(
-                self.inner, self.outer, self._seen, self.update == "point", j, self._across(), self._slots.arrays,
-                self._clock, written,
-            ) or not (self._map is None or self._map.end(j, written, 0, 1)):  # fmt: skip
-                raise FloatingPointError(
-                    f"the sums of task {task!r} overflowed, so it stays open. Scale the features, or take smaller "
-                    f"steps than {self.inner!r} and {self.outer!r}"
-                )
-        self._slots.release(task)
-        self._ledger.append((task,), (0,), written, np.empty((0, 1)))
+        point = as_vector(x, "x", self.d)
+        with self._guard.held():
+            if self.d is None:
+                self._open(np.zeros(len(point)))
+            base = float(self._flat_bias() @ point)
+            return self._waiting.add(Point(task, point, float(self.predict_one(point, task)), base))
 
-    # ------------------------------------------------------------------------------------------------ predicting
+    def tell(self, ticket: int, y: float) -> float:
+        """Learn from the label of a point that was asked; returns the loss that its prediction had suffered.
+
+        The subgradient is taken at that prediction, and the certificate counts what the delay cost, exactly. A law
+        that takes its gradients from the loss (``Implicit``) takes an explicit one.
+
+        Raises
+        ------
+        KeyError
+            No point waits under this ticket.
+        ValueError, FloatingPointError
+            As ``learn_one``; the point goes on waiting.
+        """
+        if self.d is None:
+            raise KeyError(f"ticket {ticket!r} was never given; 0 points wait for their labels")
+        task, x, asked, asked_base = self._waiting.point(ticket)
+        label = as_vector([y] if np.ndim(y) == 0 else y, "y", 1)
+        refuse_labels(self.loss, label, lambda row: task)
+        value = float(self.loss.value(asked, label[0]))
+        slope = float(self.loss.subgradient(asked, label[0]))
+        if not math.isfinite(value + slope):
+            raise FloatingPointError(f"the loss or its slope overflowed (task {task!r}), so nothing was learned")
+        with self._guard.held():
+            j, base = self._slots.find(task), float(self._flat_bias() @ x)
+            before = (0.0, 0.0) if j is None else self._slots.arrays.tasks[j, :2].tolist()
+            now = float(self._meet(x[None, :], _ZERO, task, Linear(slope))[0])
+            j = self._slots.keys[task]
+            self._slots.arrays.tasks[j, :2] = kernels.compensated(*before, value)
+            del self._waiting.points[ticket]
+            self._waiting.pay(task, slope * (asked - now))
+            self._tell_laws(j, slope * (asked - asked_base - now + base), slope * (asked_base - base))
+        return value
+
+    def _tell_laws(self, j: int, inside: float, across: float) -> None:
+        """Tell the laws what a delay cost beyond what they have seen: bettors lower their wealth by it."""
+        row = self._slots.arrays.states[j]
+        row[:] = self.inner.late(as_state(self.inner.start(), row), inside)
+        if self.update == "point":
+            self._meta[:] = self.outer.late(as_state(self.outer.start(), self._meta), across)
+
+    def drop(self, ticket: int) -> None:
+        """Forget a point whose label will not come; ``KeyError`` if none waits under this ticket."""
+        if self.d is None:
+            raise KeyError(f"ticket {ticket!r} was never given; 0 points wait for their labels")
+        self._waiting.point(ticket)
+        del self._waiting.points[ticket]
+
+    @property
+    def waiting(self) -> dict[int, Hashable]:
+        """The tasks of the points that wait for their labels, by ticket."""
+        return {} if self.d is None else {ticket: point.task for ticket, point in self._waiting.points.items()}
+
+    # ------------------------------------------------------------------------------------------------------ on the disk
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all there is of the learner to one file: whole, or not at all (see ``owo.checkpoint``).
+
+        Everything but ``ledger.points``: open tasks, the ledger, points that wait, the position in a file. No pickle;
+        a learner that was loaded goes on with the same bits. Task keys can be numbers, strings, bytes, dates of NumPy,
+        and tuples of these.
+
+        Raises
+        ------
+        OSError
+            It cannot be written; a file that was there before is as it was.
+        TypeError
+            A task key of another kind.
+        """
+        with self._guard.held():
+            saved.save(self, path)
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, loss: Any = None, inner: Any = None, outer: Any = None,
+        geometry: Any = None, spill: Spill | None = None,
+    ) -> OnlineWithinOnline:  # fmt: skip
+        """The learner that ``save`` wrote.
+
+        A loss, law or geometry of your own is not in ``owo``: pass it again, and ``spill`` if tasks shall be. The
+        file is data and can do nothing, so it may come from a stranger.
+
+        Raises
+        ------
+        FileNotFoundError, OSError
+            It is not there, or cannot be read.
+        ValueError
+            It is damaged, or no learner that this version reads; or what was passed is not what it was made with.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile, owo
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "learner.owo")
+        >>> learner = owo.OnlineWithinOnline(owo.Absolute())
+        >>> _ = learner.learn_one([1.0, 2.0], 3.0, "oslo")
+        >>> learner.save(path)
+        >>> again = OnlineWithinOnline.load(path)
+        >>> again.learn_one([1.0, 0.5], 2.0, "oslo") == learner.learn_one([1.0, 0.5], 2.0, "oslo")
+        True
+        """
+        given = {"loss": loss, "inner": inner, "outer": outer, "geometry": geometry}
+        return saved.load(cls, path, given, spill)
+
+    def rest_of(self, stream: Any) -> Any:
+        """What is left of a stream of ``owo.streams.from_file`` after what this learner, saved in between, has seen.
+
+        All of it, if the learner has seen none. Raises ``ValueError`` if it is not the same file, read the same way.
+        """
+        return rest_of(stream, self.position)
+
+    # ------------------------------------------------------------------------------------------------------- predicting
 
     def predict_one(self, x: ArrayLike, task: Hashable = None) -> float | Any:
         """The prediction ``<x, w>``, or (k,), for one point (d,) of an open task, or of a new one (w is the bias)."""
-        if self._single is not None:
+        if self._single is not None and self._guard.free_for_reading():
             try:
                 prediction: float | None = self._single.predict(x, task)
             except TypeError:  # a key that cannot be hashed
@@ -401,144 +410,8 @@ class OnlineWithinOnline:
             return np.array(matrix.play)
         return metric.play.copy() if len(metric.play) else np.ones(1)
 
-    def _nowhere(self, d: int) -> Array:
-        """Weights before any data."""
-        return self._output.shaped(np.zeros(d * self._output.size))
-
-    # ----------------------------------------------------------------------------------------------- one block
-
-    def _learn(self, block: Block, stride: int = 0, points: bool = False) -> kernels.Written:
-        """Learn a block in one compiled call, or leave everything as it was."""
-        with self._whole():
-            self._accept(block.X, block.y, lambda row: block.keys[block.task[row]])
-            slots, used, taken = self._slots.assign(block)
-            closing = range(block.n_tasks) if block.contiguous else block.task[block.ends]
-            ended = int(self._clock[kernels.ENDED])
-            times = np.arange(ended // stride + 1, (ended + len(closing)) // stride + 1) * stride if stride else ()
-            at = np.array(times, dtype=np.float64)
-            written = self._output.room(
-                block.n if points else 0, len(closing), len(at), len(self.centre), self._width, self._stage
-            )
-            self._stream(
-                block.X, block.y, block.task, block.ends, slots, used, taken, written, stride,
-                bool(self._slots.keys) or not block.contiguous, lambda row: block.keys[block.task[row]],
-            )  # fmt: skip
-            self._slots.settle(block, slots, taken)
-            self._ledger.append(block.keys, closing, written, at[:, None])
-        return written
-
-    def _stream(
-        self, X: Array, y: Array, task: Any, ends: Any, slots: Places, used: Places, taken: list[int],
-        written: kernels.Written, stride: int, mixed: bool, key_of: Callable[[int], Hashable],
-    ) -> None:  # fmt: skip
-        """Run the kernel on checked points."""
-        with self._undoing(used, taken):
-            rows = X.parts if isinstance(X, SparseRows) else X
-
-            def kernel(X: Array, Z: Array, y: Array, task: Any, ends: Any, written: Any) -> int:
-                return self._output.run(
-                    self.loss, self.inner, self.outer, self._seen, self.update == "point", mixed, X, Z, y, task, ends,
-                    slots, self._across(), self._slots.arrays, self._clock, written, stride,
-                )  # fmt: skip
-
-            if self._map is None:
-                done = kernel(rows, rows, y, task, ends, written)
-            else:
-                ended = int(self._clock[kernels.ENDED])
-                path_rows = lambda row: (ended + row) // stride - ended // stride if stride else 0  # noqa: E731
-                done = stream(self._map, kernel, X, y, task, ends, slots, written, path_rows)
-            if done < len(y):
-                raise FloatingPointError(
-                    f"a loss, a gradient or their sum overflowed at row {done} (task {key_of(done)!r}), so nothing of "
-                    f"this block was learned. Scale the features, or take smaller steps than {self.inner!r} and "
-                    f"{self.outer!r}"
-                )
-
-    @contextlib.contextmanager
-    def _undoing(self, used: Places, taken: list[int]) -> Iterator[None]:
-        """Whatever goes wrong inside, put back all that a kernel may have changed."""
-        *arrays, metric = self._across()
-        arrays += [*metric, self._clock]
-        before, saved = [array.copy() for array in arrays], self._slots.save(used)
-        learned = None if self._map is None else self._map.snapshot()
-        try:
-            yield
-        except BaseException:
-            self._slots.restore(used, saved, taken)
-            self._map = learned
-            for array, old in zip(arrays, before, strict=True):
-                array[...] = old
-            raise
-
-    @contextlib.contextmanager
-    def _whole(self) -> Iterator[None]:
-        """If the first data ever are refused, the learner has no dimension yet."""
-        new = self.d is None
-        try:
-            yield
-        except BaseException:
-            if new:
-                self.d = None
-            raise
-
-    def _next_number(self) -> int:
-        """A number above all that tasks without a key have had, and above those of open tasks."""
-        if self.d is None:
-            return 0
-        keys: list[Any] = [key for key in self._slots.keys if isinstance(key, numbers.Number)]  # 1.0 is 1, too
-        begun = int(self._clock[kernels.ENDED]) + len(self._slots.keys)
-        return max([begun, *(int(abs(key)) + 1 for key in keys if math.isfinite(abs(key)))])
-
-    def _across(self) -> kernels.Across:
-        play = self._theta if self.update == "task" else self.centre
-        return kernels.Across(self.centre, self._total, play, self._pending, self._meta, self._tally, self._metric)
-
-    def _accept(self, X: Array, y: Array, key_of: Callable[[int], Hashable]) -> None:
-        """Check what only the learner knows: the loss's labels, the dimension; set up on first data."""
-        refuse_labels(self.loss, y, key_of)
-        if self.d is None:
-            self._open(self._nowhere(X.shape[1]).ravel())
-        self._same_width(X.shape[1], len(self.centre) // self._output.size)
-        if self._map is not None and isinstance(X, SparseRows):
-            raise TypeError(
-                f"{type(self.geometry).__name__} is a matrix and needs dense points, but X is sparse; take Scalar() or "
-                "Diagonal(), or pass X.toarray()"
-            )
-
-    @staticmethod
-    def _same_width(came: int, needed: int) -> None:
-        if came != needed:
-            raise ValueError(
-                f"points have {came} features; this learner has {needed}. Give every task the same columns"
-            )
-
-
-MANY = 100
-"""Points that come one by one, after which it pays to compile a door of their own."""
 
 _NEVER = 2**62
 """So many tasks that they will not end."""
 
-_FIRST, _NO = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=bool)
-
-
-def _geometry(geometry: Any, inner: Any) -> Any:
-    """The geometry, if the law inside tasks can serve it."""
-    found = as_geometry(Identity() if geometry is None else geometry)
-    if found.learns and (not keeps_to_potential(inner) or isinstance(inner, Frozen)):
-        raise TypeError(
-            f"{inner!r} cannot be the inner law where the metric is learned: that needs a law that moves, at explicit "
-            "subgradients, with a scale that never grows. Take owo.GrowingFTRL(1.0) or owo.AdaptiveNorm(1.0)"
-        )
-    if getattr(found, "may_vanish", False) and inner.scale(inner.start()) == 0.0:
-        raise TypeError(
-            f"{inner!r} cannot be the inner law of a {type(found).__name__}: it takes its scale from gradients, which "
-            "M may send to 0. Take owo.GrowingFTRL(1.0), or Full() as geometry"
-        )
-    return found
-
-
-def _aligned_copy(vector: Array) -> Array:
-    copy = aligned(len(vector))
-    copy[:] = vector
-    return copy
+_ZERO = np.zeros(1)

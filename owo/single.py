@@ -232,12 +232,14 @@ class Single:
         if type(x) is not np.ndarray or x.dtype is not _FLOAT or x.strides != _NEXT or type(y) is not float:
             return None
         slots = self.slots
-        slot = slots.keys.get(task)
+        slot = slots.keys.get(task) if slots.spilled is None else slots.find(task)
         if slot is None:
             return self._begin(x, y, task)
         if slots.arrays is not self.arrays:
             self._look_up()
         p: float = self._learn(self.kinds, self.values, self.places, x, y, slot)
+        if slots.spilled is not None:
+            slots.relieve()
         return p if p == p else None
 
     def _begin(self, x: Any, y: float, task: Any) -> float | None:
@@ -254,18 +256,25 @@ class Single:
         finally:
             if p == p:
                 self.slots.keys[task] = slot
+                self.slots.relieve()
             else:
                 self.slots.free.append(slot)
         return p if p == p else None
+
+    def _found(self, task: Any) -> int:
+        """The row of a task, which may have been on disk; -1 if it is not open."""
+        slot = self.slots.find(task)
+        return -1 if slot is None else slot
 
     def predict(self, x: Any, task: Any) -> float | None:
         """As ``OnlineWithinOnline.predict_one``; None for anything out of the ordinary."""
         if type(x) is not np.ndarray or x.dtype is not _FLOAT or x.strides != _NEXT:
             return None
         slots = self.slots
+        slot = slots.keys.get(task, -1) if slots.spilled is None else self._found(task)
         if slots.arrays is not self.arrays:
             self._look_up()
-        p: float = self._predict(self.kinds, self.values, self.places, x, slots.keys.get(task, -1))
+        p: float = self._predict(self.kinds, self.values, self.places, x, slot)
         return p if p - p == 0.0 else None
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from owo import kernels, laws
+from owo.spill import Spill, Spilled
 from owo.streams import Block
+from owo.streams.codes import distinct
 
 Places = NDArray[np.int64]
 
@@ -26,16 +28,21 @@ class Slots:
     """Rows of ``kernels.Within`` by task key; a free row is always as new.
 
     Memory is ``8 (d + s + 11)`` bytes an open task, s the length of the law's state; twice d for a law that clips;
-    and three times ``width``, the length of a metric that is learned.
+    and three times ``width``, the length of a metric that is learned; beside that, its key and an entry in ``keys``.
+
+    With a ``Spill``, tasks that have not been met for longest are kept on disk; ``keys`` has those in memory only.
     """
 
-    def __init__(self, d: int, law: Any, width: int = 0) -> None:
+    def __init__(self, d: int, law: Any, width: int = 0, spill: Spill | None = None) -> None:
         self.d, self.width = d, width
         self.fresh = np.array(law.start(), dtype=np.float64)
         self.clips = type(law).clip is not laws.never_clips
         self.keys: dict[Hashable, int] = {}
         self.free: list[int] = []
         self.arrays = self._rows(0)
+        self.spilled = None if spill is None else Spilled(spill, sum(array.shape[1] for array in self.arrays))
+        self.met = np.zeros(0, dtype=np.int64)
+        self.now = 0
         self._reserve(1)
 
     def _rows(self, n: int) -> kernels.Within:
@@ -47,6 +54,8 @@ class Slots:
 
     def widen(self, d: int) -> None:
         """Rows of d numbers from now on, which begin with those of before."""
+        if self.spilled is not None:
+            raise ValueError("a learner that spills tasks to disk cannot be widened")
         self.d = d
         grown = self._rows(len(self.arrays.sums))
         for after, before in zip(grown, self.arrays, strict=True):
@@ -63,7 +72,21 @@ class Slots:
         for after, before in zip(grown, self.arrays, strict=True):
             after[:old] = before
         self.arrays = grown
+        self.met = np.concatenate([self.met, np.zeros(new - old, dtype=np.int64)])
         self.free.extend(range(new - 1, old - 1, -1))
+
+    def adopt(self, keys: Sequence[Hashable]) -> Places:
+        """Rows for tasks that are open, in this order."""
+        rows = self.take(len(keys))
+        self.keys.update(zip(distinct(tuple(keys)), rows, strict=True))
+        return np.array(rows, dtype=np.int64)
+
+    def forget(self, key: Hashable) -> None:
+        """Make the row of a task as new, and free it."""
+        row = self.keys[key]
+        for array, new in zip(self.arrays, self._rows(1), strict=True):
+            array[row] = new[0]
+        self.release(key)
 
     def assign(self, block: Block) -> tuple[Places, Places, list[int]]:
         """The slot of every key of the block, the slots in use, and those of them that were free.
@@ -71,6 +94,8 @@ class Slots:
         Tasks that follow one another, each ending before the next begins, share one row.
         """
         slots = np.full(len(block.keys), -1, dtype=np.int64)
+        if self.spilled is not None:
+            self.recall([key for key in block.keys if key in self.spilled.records])
         if self.keys:
             for code, key in enumerate(block.keys):
                 slots[code] = self.keys.get(key, -1)
@@ -79,6 +104,8 @@ class Slots:
         taken = self.take(1 if in_turn else int(new.sum()))
         used = np.concatenate([slots[~new], taken]).astype(np.int64)
         slots[new] = taken[0] if in_turn else taken
+        self.now += 1
+        self.met[used] = self.now
         return slots, used, taken
 
     def take(self, count: int) -> list[int]:
@@ -99,6 +126,67 @@ class Slots:
                 self.keys[block.keys[code]] = row
                 unused.discard(row)
         self.free.extend(unused)
+
+    # ------------------------------------------------------------------------------------------------ on the disk
+
+    def find(self, key: Hashable) -> int | None:
+        """The row of an open task, which is brought back if it is on disk; None if the task is not open."""
+        row = self.keys.get(key)
+        if row is None and self.spilled is not None and key in self.spilled.records:
+            self.recall([key])
+            row = self.keys[key]
+        if row is not None and self.spilled is not None:
+            self.now += 1
+            self.met[row] = self.now
+        return row
+
+    def holds(self, key: Hashable) -> bool:
+        """Whether a task is open."""
+        return key in self.keys or (self.spilled is not None and key in self.spilled.records)
+
+    def all_keys(self) -> list[Hashable]:
+        """Keys of all open tasks."""
+        return [*self.keys, *(self.spilled.records if self.spilled is not None else ())]
+
+    def contents(self) -> list[NDArray[np.float64]]:
+        """The rows of all open tasks, in the order of ``all_keys``."""
+        rows = np.array(list(self.keys.values()), dtype=np.int64)
+        here = [array[rows] for array in self.arrays]
+        if self.spilled is None:
+            return here
+        there = self._parted(self.spilled.read(list(self.spilled.records)))
+        return [np.concatenate(pair) for pair in zip(here, there, strict=True)]
+
+    def recall(self, keys: Sequence[Hashable]) -> None:
+        """Bring tasks back from the disk."""
+        if not keys or self.spilled is None:
+            return
+        found = self._parted(self.spilled.read(keys))
+        rows = self.adopt(keys)
+        for array, content in zip(self.arrays, found, strict=True):
+            array[rows] = content
+        self.spilled.drop(keys)
+
+    def relieve(self) -> None:
+        """If too many tasks are in memory, send those away that were not met for longest, and an eighth more."""
+        if self.spilled is None or len(self.keys) <= self.spilled.most:
+            return
+        count = len(self.keys) - self.spilled.most * 7 // 8
+        keys, rows = list(self.keys), np.array(list(self.keys.values()), dtype=np.int64)
+        oldest = np.argpartition(self.met[rows], count - 1)[:count]
+        gone, places = [keys[at] for at in oldest.tolist()], rows[oldest]
+        self.spilled.put(gone, np.concatenate([array[places] for array in self.arrays], axis=1))
+        for array, new in zip(self.arrays, self._rows(1), strict=True):
+            array[places] = new[0]
+        for key in gone:
+            self.release(key)
+
+    def _parted(self, rows: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """Rows as the disk has them, as arrays of their own."""
+        widths = [array.shape[1] for array in self.arrays]
+        return [np.array(part) for part in np.split(rows, np.cumsum(widths)[:-1], axis=1)]
+
+    # -------------------------------------------------------------------------------------------------------- undo
 
     def save(self, rows: Places) -> list[NDArray[np.float64]]:
         """What the given rows hold, for ``restore``."""

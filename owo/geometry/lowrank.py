@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from owo.geometry.maps import HALF, SLOPE, settled_scale, write_row
+from owo.geometry.maps import HALF, SLOPE, settled_scale, shaped_as, write_row
 from owo.kernels import PULL
 
 Array = NDArray[np.float64]
@@ -86,6 +86,42 @@ class LowRankMap:
     def snapshot(self) -> LowRankMap:
         """The learner as it stands."""
         return replace(self, open=dict(self.open))
+
+    def packed(self, slots: list[int]) -> dict[str, Array]:
+        """All numbers, those of open tasks in the order of ``slots``."""
+        tasks = [self.open[slot] for slot in slots]
+        metrics = list({id(each.M): each.M for each in tasks}.values())
+        which = {id(M): number for number, M in enumerate(metrics)}
+        sums = [self.spent, self.inverse, self.slack, self.late]
+        found = {"state": np.array(self.state), "total": self.sums, "sums": np.array(sums)}
+        found["open"] = np.array([(which[id(each.M)], each.met) for each in tasks]).reshape(-1, 2)
+        found["open.q"] = np.array([each.q for each in tasks]).reshape(-1, len(self.play.Q))
+        for number, M in enumerate([*metrics, self.play]):
+            found |= {f"{number}.level": np.array([M.level]), f"{number}.Q": M.Q, f"{number}.K": M.K}
+        return found
+
+    def unpacked(self, arrays: dict[str, Array], slots: list[int]) -> LowRankMap:
+        """A learner with the numbers that ``packed`` gave."""
+        d, metrics = len(self.play.Q), list[Factored]()
+        while f"{len(metrics)}.Q" in arrays:
+            name = len(metrics)
+            r = min(len(np.transpose(arrays[f"{name}.Q"])), d)
+            parts = ((f"{name}.Q", (d, r)), (f"{name}.K", (r, r)), (f"{name}.level", (1,)))
+            Q, K, level = (shaped_as(arrays, part, np.zeros(shape)) for part, shape in parts)
+            metrics.append(Factored(float(level[0]), Q, K))
+        sums = shaped_as(arrays, "total", metrics[-1].K)
+        state = tuple(shaped_as(arrays, "state", self.state).tolist())
+        spent, inverse, slack, late = shaped_as(arrays, "sums", np.zeros(4)).tolist()
+        numbers = shaped_as(arrays, "open", np.zeros((len(slots), 2)))
+        q = shaped_as(arrays, "open.q", np.zeros((len(slots), d)))
+        tasks = {
+            slot: OpenTask(metrics[:-1][int(which)], row, met)
+            for slot, row, (which, met) in zip(slots, q, numbers.tolist(), strict=True)
+        }
+        return replace(
+            self, play=metrics[-1], sums=sums, state=state, spent=spent, inverse=inverse, slack=slack, late=late,
+            open=tasks,
+        )  # fmt: skip
 
     def begin(self, slot: int) -> OpenTask:
         """The task in a slot, which begins if it is not open."""

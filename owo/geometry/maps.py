@@ -69,11 +69,35 @@ class Map:
         """The learner as it stands."""
         return replace(self, open=dict(self.open))
 
+    def packed(self, slots: list[int]) -> dict[str, Array]:
+        """All numbers, those of open tasks in the order of ``slots``."""
+        found = {name: getattr(self, name) for name in _ARRAYS}
+        found |= {"state": np.array(self.state), "sums": np.array([self.inverse, self.slack, self.late])}
+        for at, name in enumerate(OpenTask._fields):
+            some = [self.open[slot][at] for slot in slots]
+            found[f"open.{name}"] = np.array(some) if some else np.zeros((0, *np.shape(OpenTask(*self._new())[at])))
+        return found
+
+    def unpacked(self, arrays: dict[str, Array], slots: list[int]) -> Map:
+        """A learner with the numbers that ``packed`` gave."""
+        new = {name: shaped_as(arrays, name, getattr(self, name)) for name in _ARRAYS}
+        state = tuple(shaped_as(arrays, "state", self.state).tolist())
+        inverse, slack, late = shaped_as(arrays, "sums", np.zeros(3)).tolist()
+        parts = [
+            shaped_as(arrays, f"open.{name}", np.zeros((len(slots), *np.shape(each))))
+            for name, each in OpenTask(*self._new())._asdict().items()
+        ]
+        tasks = {slot: OpenTask(*each) for slot, *each in zip(slots, *parts, strict=True)}
+        return replace(self, state=state, inverse=inverse, slack=slack, late=late, open=tasks, **new)
+
+    def _new(self) -> tuple[Array, Array, Array, Array]:
+        d = len(self.play)
+        return self.play, np.zeros(d), np.zeros((d, d)), np.zeros((d, d))
+
     def begin(self, slot: int) -> OpenTask:
         """The task in a slot, which begins if it is not open."""
         if slot not in self.open:
-            d = len(self.play)
-            self.open[slot] = OpenTask(self.play, np.zeros(d), np.zeros((d, d)), np.zeros((d, d)))
+            self.open[slot] = OpenTask(*self._new())
         return self.open[slot]
 
     def note(self, slot: int, X: Array, slopes: Array) -> None:
@@ -133,6 +157,17 @@ class Map:
         fitted = self.rule.within.fit(self.rule.mirror, values)
         primal = self.rule.mirror.primal(fitted)
         return (vectors * primal) @ vectors.T, (vectors * fitted) @ vectors.T
+
+
+_ARRAYS = ("play", "dual", "initial", "initial_dual", "total", "spent")
+
+
+def shaped_as(arrays: dict[str, Array], name: str, like: Any) -> Array:
+    """An array from a file, if it has the shape that it must have; else ``ValueError``."""
+    if name not in arrays or arrays[name].shape != np.shape(like) or arrays[name].dtype != np.float64:
+        came = f"{arrays[name].dtype} {arrays[name].shape}" if name in arrays else "absent"
+        raise ValueError(f"its array {name!r} is {came}; needed float64 {np.shape(like)}")
+    return arrays[name]
 
 
 def settled_scale(account: Any, pull2: float) -> float:

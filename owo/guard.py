@@ -1,0 +1,54 @@
+"""One thread at a time on a learner: any other is told so, before it can lose an update."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from _thread import RLock
+from collections.abc import Iterator
+from typing import Any
+
+
+class Guard(RLock):  # type: ignore[misc]
+    """A lock that never waits. A copy of its owner gets a new one.
+
+    >>> guard = Guard()
+    >>> with guard.held():
+    ...     guard.free_for_reading()
+    True
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread: int | None = None
+
+    def __reduce__(self) -> Any:
+        return Guard, ()
+
+    def take(self) -> None:
+        """Have it, or raise ``RuntimeError``; give it back with ``release``."""
+        if not self.acquire(False):
+            raise RuntimeError(
+                "another thread is learning with this learner, so nothing was done. A learner serves one thread at a "
+                "time: let threads take turns with a threading.Lock, or give each its own learner and see owo.merged"
+            )
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Learning, for longer than one step of the interpreter: other threads can neither learn nor read."""
+        self.take()
+        before, self._thread = self._thread, threading.get_ident()
+        try:
+            yield
+        finally:
+            self._thread = before
+            self.release()
+
+    def free_for_reading(self) -> bool:
+        """Raise ``RuntimeError`` while another thread learns, which would show numbers that never were."""
+        if self._thread is not None and self._thread != threading.get_ident():
+            raise RuntimeError(
+                "another thread is learning with this learner, whose numbers are not settled before it is done; read "
+                "them when it is, or read from a copy: copy.deepcopy(learner)"
+            )
+        return True

@@ -1,0 +1,256 @@
+"""Many open tasks: memory stated and kept, on disk if asked, forgotten, one thread at a time, merged."""
+
+import copy
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import owo
+from owo.slots import Slots
+from tests.states import LAWS, learner, mixed, same
+
+# --------------------------------------------------------------------------------------------------------- memory
+
+
+def test_an_open_task_takes_the_memory_that_is_stated():
+    """Arrays: 8 (d + s + 11) bytes, s numbers of the law's state; beside them the key and its entry."""
+    for inner, d in ((owo.GrowingFTRL(1.0), 20), (owo.AdaptiveNorm(1.0), 7)):
+        slots = Slots(d, inner)
+        slots.take(1000)
+        rows = len(slots.arrays.sums)
+        held = sum(array.nbytes for array in slots.arrays)
+        assert held == rows * 8 * (d + len(inner.start()) + 11) and rows < 2100
+
+
+MANY = """
+import resource, sys
+import numpy as np, owo
+
+def resident():
+    for line in open("/proc/self/status"):
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) * 1024
+
+spill, count, d = int(sys.argv[1]), int(sys.argv[2]), 20
+parts = {"spill": owo.Spill(spill)} if spill else {}
+learner = owo.OnlineWithinOnline(owo.Absolute(), owo.GrowingFTRL(1.0), owo.DualAveraging(0.1), history="spans", **parts)
+rng = np.random.default_rng(0)
+X = rng.normal(size=(5000, d))
+
+def block(first):
+    return owo.Block(X, X.sum(axis=1), np.arange(5000), np.zeros(5000, bool), range(first, first + 5000))
+
+learner.run(block(0))
+before = resident()
+for first in range(5000, count, 5000):
+    learner.run(block(first))
+print(len(learner.open_tasks), (resident() - before) / (count - 5000))
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads the resident memory of a process")
+def test_resident_memory_of_open_tasks_is_what_the_documentation_says():
+    """200,000 of them; ``python -m benchmarks files`` has the million."""
+    count = "200000"
+    found = {}
+    for spill in ("0", "10000"):
+        done = subprocess.run([sys.executable, "-c", MANY, spill, count], capture_output=True, text=True, check=True)
+        tasks, per_task = done.stdout.split()
+        assert tasks == count
+        found[spill] = float(per_task)
+    arrays = 8 * (20 + 1 + 11)
+    assert arrays * 0.9 < found["0"] < 2.0 * arrays + 250  # arrays double as they grow; keys and their entries
+    assert found["10000"] < 250  # the keys stay
+
+
+@pytest.mark.parametrize("parts", [{}, {**LAWS, "geometry": owo.geometry.Diagonal()}], ids=["coins", "diagonal"])
+def test_tasks_on_disk_come_back_as_they_went(parts, tmp_path):
+    block = mixed(n=6000, tasks=500)
+    here = owo.OnlineWithinOnline(owo.Absolute(), **parts)
+    there = owo.OnlineWithinOnline(owo.Absolute(), **parts, spill=owo.Spill(40, tmp_path))
+    for start in range(0, 4000, 100):
+        here.run(block.rows(start, start + 100))
+        there.run(block.rows(start, start + 100))
+        assert len(there._slots.keys) <= 40
+    same(here, there)
+    for r in range(4000, 4600):
+        x, y, key = block.X[r], float(block.y[r]), block.keys[block.task[r]]
+        assert here.predict_one(x, key) == there.predict_one(x, key)
+        assert here.learn_one(x, y, key) == there.learn_one(x, y, key)
+        assert len(there._slots.keys) <= 41
+    there.save(tmp_path / "spilled.owo")
+    again = owo.OnlineWithinOnline.load(tmp_path / "spilled.owo", spill=owo.Spill(10))
+    assert len(again._slots.keys) <= 10
+    for each in (here, there, again):
+        each.end_task("task 7")
+        each.forget("task 8")
+        each.run(block.rows(4600, 6000))
+    same(here, there)
+    same(here, again)
+    assert os.listdir(tmp_path) == ["spilled.owo"]  # scratch files have no name
+
+
+def test_where_a_spill_cannot_serve_it_says_so():
+    with pytest.raises(ValueError, match="Full keeps matrices of open tasks, which cannot be spilled"):
+        learner("full", spill=owo.Spill(10)).run(mixed(n=10))
+    spilling = learner("default", spill=owo.Spill(10))
+    spilling.run(mixed(n=100).rows(0, 50))
+    with pytest.raises(ValueError, match="cannot be widened"):
+        spilling.widen(9)
+    assert spilling.d == 4
+    with pytest.raises(TypeError, match="cannot be copied; save it, and load the copy"):
+        copy.deepcopy(spilling)
+    with pytest.raises(ValueError, match="most is 0; needed a whole number, 1 or more"):
+        learner("default", spill=owo.Spill(0)).learn_one(np.ones(4), 1.0, "a")
+
+
+# --------------------------------------------------------------------------------------------------------- forget
+
+
+@pytest.mark.parametrize("update", ["task", "point"])
+def test_a_forgotten_task_begins_anew_and_certificates_stay_true(update):
+    block = mixed(n=900, tasks=12)
+    one = owo.OnlineWithinOnline(owo.Absolute(), **LAWS, update=update)
+    one.run(block.rows(0, 300))
+    gone = one.open_tasks[:5]
+    bias = one.bias
+    for key in gone:
+        one.forget(key)
+    np.testing.assert_array_equal(one.bias, bias)
+    assert not set(gone) & set(one.open_tasks)
+    for key in gone:
+        np.testing.assert_array_equal(one.weights(key), bias)
+    with pytest.raises(KeyError, match="is not open, so there is nothing to forget"):
+        one.forget(gone[0])
+    one.run(block.rows(300, 900))
+    contiguous = [(task.X, task.y, f"later {task.key}") for task in mixed(n=300, tasks=9, seed=1).tasks()]
+    one.run(contiguous)
+    ledger = one.ledger
+    rng = np.random.default_rng(0)
+    kept = {key: [] for key in ledger.keys}
+    for r in range(block.n):
+        key = block.keys[block.task[r]]
+        if r >= 300 or key not in gone:
+            kept[key].append((block.X[r], block.y[r]))
+    for X, y, key in contiguous:
+        kept[key] = list(zip(X, y, strict=True))
+    for scale in (0.0, 1.0, 30.0):
+        u = 2.0 + scale * rng.normal(size=4)
+        losses = np.array([sum(abs(x @ u - y) for x, y in kept[key]) for key in ledger.keys])
+        ledger.check(owo.hindsight.Comparator("u", u, u[None], losses))
+    if update == "point":
+        assert ledger.pending[-1] > 0.0
+
+
+# -------------------------------------------------------------------------------------------------------- threads
+
+
+def test_a_second_thread_is_told_and_no_update_is_lost():
+    one, errors, done = learner("default"), [], []
+    inside, go_on = threading.Event(), threading.Event()
+
+    def stream():
+        yield mixed(n=300)
+        inside.set()
+        go_on.wait(30)
+        yield mixed(n=300, seed=1)
+
+    thread = threading.Thread(target=lambda: done.append(one.run(stream())))
+    thread.start()
+    assert inside.wait(60)
+    for act in (
+        lambda: one.learn_one(np.ones(4), 1.0, "a"),
+        lambda: one.run(mixed(n=20)),
+        lambda: one.save("nowhere"),
+        lambda: one.ask(np.ones(4), "a"),
+        lambda: one.end_task("a"),
+        lambda: one.predict(np.ones((2, 4))),
+        lambda: one.bias,
+        lambda: one.predict_one(np.ones(4)),
+    ):
+        try:
+            act()
+        except (RuntimeError, KeyError) as error:
+            errors.append(str(error))
+    go_on.set()
+    thread.join(60)
+    assert sum("another thread is learning with this learner" in words for words in errors) == 7  # "a" is not open
+    alone = learner("default")
+    alone.run(mixed(n=300))
+    alone.run(mixed(n=300, seed=1))
+    same(one, alone)
+
+
+def test_threads_that_hammer_one_learner_lose_nothing():
+    """Every point is learned or refused aloud: the learner has met as many as were not refused."""
+    one = learner("default")
+    rows = np.random.default_rng(0).normal(size=(4000, 4))
+    learned, refused, strange = [0] * 4, [0] * 4, []
+
+    def work(number):
+        for x in rows:
+            try:
+                one.learn_one(x, float(x.sum()), number % 2)
+                learned[number] += 1
+            except RuntimeError:
+                refused[number] += 1
+            except Exception as error:
+                strange.append(error)
+
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switch)
+    assert not strange and sum(learned) + sum(refused) == 4 * len(rows)
+    for key in list(one.open_tasks):
+        one.end_task(key)
+    assert one.ledger.rounds.sum() == sum(learned) > 0
+
+
+# -------------------------------------------------------------------------------------------------------- merging
+
+
+def test_merged_learners_begin_at_the_mean_and_lose_no_more_than_their_mean():
+    rng = np.random.default_rng(0)
+    parts = [owo.OnlineWithinOnline(owo.Absolute(), **LAWS) for _ in range(3)]
+    for number, part in enumerate(parts):
+        part.run([(X := rng.normal(size=(5, 4)), X @ (2.0 + rng.normal(size=4))) for _ in range(30 * (number + 1))])
+    both = owo.merged(parts)
+    shares = np.array([1, 2, 3]) / 6
+    np.testing.assert_allclose(both.bias, sum(s * part.bias for s, part in zip(shares, parts, strict=True)), rtol=1e-12)
+    np.testing.assert_allclose(owo.merged(parts, [0, 0, 5]).bias, parts[2].bias)
+    for _ in range(50):
+        X = rng.normal(size=(8, 4))
+        y = X @ (2.0 + rng.normal(size=4))
+        own = [np.abs(X @ part.bias - y).sum() for part in parts]
+        assert np.abs(X @ both.bias - y).sum() <= shares @ own + 1e-9  # at the bias itself; convex
+    assert len(both.run([(X, y)])) == 1
+
+
+def test_learners_that_cannot_be_merged_are_told_why():
+    one, other = (owo.OnlineWithinOnline(owo.Absolute(), **LAWS) for _ in range(2))
+    one.run([(np.ones((2, 3)), np.ones(2))])
+    with pytest.raises(ValueError, match="there are no learners"):
+        owo.merged([])
+    with pytest.raises(ValueError, match="learner 1 has met no data"):
+        owo.merged([one, other])
+    other.run([(np.ones((2, 4)), np.ones(2))])
+    with pytest.raises(ValueError, match="learner 1 has d=4, learner 0 3"):
+        owo.merged([one, other])
+    with pytest.raises(ValueError, match="weights are"):
+        owo.merged([one, one], [1.0])
+    with pytest.raises(ValueError, match="needed 2 numbers of at least 0, not all 0"):
+        owo.merged([one, one], [0.0, 0.0])
+    one.learn_one(np.ones(3), 1.0, "open")
+    with pytest.raises(ValueError, match=r"learner 0 has open tasks \('open' and 0 more\)"):
+        owo.merged([one])
