@@ -10,12 +10,15 @@ from owo.streams.arrays import as_blocks, from_arrays, from_tasks
 from owo.streams.block import Block, Task
 from owo.streams.columns import from_csv, from_frame
 from owo.streams.encoding import Encoding
+from owo.streams.file_stream import FileStream
+from owo.streams.files import from_file
 from owo.streams.fourier import RandomFourier
 from owo.streams.synthetic import Synthetic, Truth
 
 __all__ = [
     "Block",
     "Encoding",
+    "FileStream",
     "RandomFourier",
     "Synthetic",
     "Task",
@@ -24,6 +27,7 @@ __all__ = [
     "datasets",
     "from_arrays",
     "from_csv",
+    "from_file",
     "from_frame",
     "from_tasks",
 ]

@@ -1,0 +1,314 @@
+"""The blocks of a file: one after another, from any of them on, with the ends of tasks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from owo.streams.block import Block
+from owo.streams.cells import listed
+from owo.streams.codes import Codes
+from owo.streams.cutting import Cut, Cutter, Policy
+from owo.streams.ends import LastRows, Order, Turns
+from owo.streams.pieces import Piece, Source
+
+MOST_LEVELS = 1000
+"""Levels that may be found in a column of categories; a column with more is likely to be of names."""
+
+FIRST_PASS = 1 << 20
+"""Rows of the task column looked at together."""
+
+
+class Asked(NamedTuple):
+    """What a stream was asked for."""
+
+    task: str
+    target: str
+    features: tuple[str, ...]
+    time: str | None
+    policy: Policy
+    ends: str
+    rows: int
+
+
+class _Found(NamedTuple):
+    """What the first pass found: the last row of each task, ascending, and the levels of categories."""
+
+    last: Codes
+    levels: dict[str, list[Any]]
+
+
+class FileStream:
+    """The blocks of a file; see ``from_file``, which makes one.
+
+    Attributes
+    ----------
+    position : rows of the file in the blocks handed out so far, and those between; set just before a block is handed
+        out to what it will be after it
+    skipped, filled : how many rows were left out and values filled in, by reason such as "price: missing"; a row counts
+        once, for its first reason
+    bytes_read, size : bytes of the file read so far, in parts as large as its rows are, and in all
+
+    Notes
+    -----
+    An iteration begins by setting these anew. Two iterations at once give the right blocks, but share the counters.
+    A file must not be changed while it is read.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        asked: Asked,
+        categories: dict[str, list[Any] | None],
+        start: int = 0,
+        found: _Found | None = None,
+    ) -> None:
+        self._source, self._asked, self._categories, self._start = source, asked, categories, start
+        self._found = found
+        self.size = source.size
+        self._reset()
+
+    def _reset(self) -> None:
+        self.position, self.bytes_read = self._start, 0
+        self.skipped: Counter[str] = Counter()
+        self.filled: Counter[str] = Counter()
+
+    # ------------------------------------------------------------------------------------------------- what it is
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the columns of X, (d,); levels of categories as ``weekday=mon``. Makes the first pass if needed."""
+        return self._cutter().names
+
+    @property
+    def d(self) -> int:
+        """Number of columns of X. Makes the first pass if that has to find the levels of categories."""
+        return len(self.features)
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of the file, None as long as that is not known."""
+        return self._source.rows
+
+    def __repr__(self) -> str:
+        a = self._asked
+        return (
+            f"FileStream({self._source.path!r}, task={a.task!r}, target={a.target!r}, rows={a.rows}, ends={a.ends!r})"
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this stream from others, in plain values for JSON: kept in a checkpoint, it shows another file.
+
+        The name and size in bytes, SHA-256 of the first and of the last MiB (of each file of a folder in turn), and
+        what ``from_file`` was asked for.
+        """
+        head, tail = hashlib.sha256(), hashlib.sha256()
+        for path in self._source.files():
+            with open(path, "rb") as file:
+                head.update(file.read(1 << 20))
+                file.seek(max(os.path.getsize(path) - (1 << 20), 0))
+                tail.update(file.read(1 << 20))
+        asked = self._asked
+        return {
+            "name": os.path.basename(os.path.normpath(self._source.path)),
+            "size": self.size,
+            "head": head.hexdigest(),
+            "tail": tail.hexdigest(),
+            "task": asked.task,
+            "target": asked.target,
+            "features": list(asked.features),
+            "time": asked.time,
+            "missing": asked.policy.plain(),
+            "categories": {
+                name: "observe" if levels is None else list(map(_plain, levels))
+                for name, levels in self._categories.items()
+            },
+            "ends": asked.ends,
+            "rows": asked.rows,
+        }
+
+    # ---------------------------------------------------------------------------------------------------- its blocks
+
+    def from_position(self, position: int) -> FileStream:
+        """The same stream from row ``position`` on: a multiple of ``rows``, or the end.
+
+        What the first pass found is shared. Whether tasks come back (``ends="change"``) or times decrease is checked
+        among the rows from there on.
+
+        Raises ``ValueError`` for any other position; for one behind the end of a file whose rows are not yet known,
+        when iterated.
+        """
+        if isinstance(position, bool) or not isinstance(position, (int, np.integer)) or position < 0:
+            raise ValueError(f"position is {position!r}; needed a number of rows")
+        whole, total = self._asked.rows, self.rows
+        if total is not None and position > total:
+            raise ValueError(f"position is {position:,}, behind the {total:,} rows of {self._source.path}")
+        if position % whole and total is not None and position != total:
+            raise ValueError(f"position is {position:,}; needed a multiple of rows = {whole:,}, or the end, {total:,}")
+        return FileStream(self._source, self._asked, self._categories, int(position), self._found)
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Make the first pass now, if one is needed and has not been made; ``progress(bytes read, size)`` as it goes.
+
+        It finds the last row of each task (``ends="last"``) and the levels of categories to be observed. Of each task
+        it keeps 8 bytes, and while it lasts about 50 for integer ids and about 200 and the text for others.
+        """
+        if self._found is not None:
+            return
+        levels = self._observed(progress)
+        last = LastRows()
+        if self._asked.ends == "last":
+            for piece, cut in self._first_pass(levels):
+                with self._source.reading():
+                    if cut is None:
+                        ids = piece.cells(self._asked.task).ids()
+                        last.add(ids, np.arange(piece.start, piece.start + piece.n))
+                    else:
+                        last.add(cut.ids, cut.rows)
+                if progress is not None:
+                    progress(piece.read, self.size)
+        self._found = _Found(last.sorted(), levels)
+
+    def _first_pass(self, levels: dict[str, list[Any]]) -> Iterator[tuple[Piece, Cut | None]]:
+        """The task column, and which rows are kept where some may be skipped."""
+        asked = self._asked
+        if not asked.policy.skips:
+            for piece in self._source.pieces([asked.task], 0, FIRST_PASS):
+                yield piece, None
+            return
+        cutter = self._cutter_of(levels)
+        for piece in self._source.pieces(cutter.columns, 0, asked.rows):
+            yield piece, cutter.cut(piece, Counter(), Counter())
+
+    def _observed(self, progress: Callable[[int, int], None] | None) -> dict[str, list[Any]]:
+        """The levels of all categories."""
+        levels = {name: dict.fromkeys(given or ()) for name, given in self._categories.items()}
+        wanted = [name for name, given in self._categories.items() if given is None]
+        for piece in self._source.pieces(wanted, 0, self._asked.rows) if wanted else ():
+            for name in wanted:
+                with self._source.reading():
+                    levels[name].update(dict.fromkeys(listed(piece.cells(name).ids().distinct)))
+                if len(levels[name]) > MOST_LEVELS:
+                    raise ValueError(
+                        f"{self._source.path}: column {name!r} has more than {MOST_LEVELS:,} levels; name those that "
+                        f"matter in categories={{{name!r}: [...]}}, or leave the column out of features"
+                    )
+            if progress is not None:
+                progress(piece.read, self.size)
+        for name in wanted:
+            if not levels[name]:
+                raise ValueError(f"{self._source.path}: column {name!r} has no values; leave it out of features")
+        return {name: list(found) for name, found in levels.items()}
+
+    def _cutter(self) -> Cutter:
+        if self._found is None and None in self._categories.values():
+            self.prepare()
+        levels = {name: levels or [] for name, levels in self._categories.items()}
+        return self._cutter_of(levels if self._found is None else self._found.levels)
+
+    def _cutter_of(self, levels: dict[str, list[Any]]) -> Cutter:
+        asked = self._asked
+        return Cutter(self._source, asked.task, asked.target, asked.features, asked.time, asked.policy, levels)
+
+    def __iter__(self) -> Iterator[Block]:
+        self._reset()
+        if self._start == self.rows:
+            self.bytes_read = self.size
+            return
+        if self._asked.ends == "last" or None in self._categories.values():
+            self.prepare()
+        make = _changing if self._asked.ends == "change" else _known
+        last = self._found.last if self._asked.ends == "last" and self._found is not None else None
+        order = self._order()
+        for block, position, read in make(self._cuts(), order, last, self._source.place):
+            self.position, self.bytes_read = position, read
+            if block is not None:
+                yield block
+        self.bytes_read = self.size
+
+    def _cuts(self) -> Iterator[Cut]:
+        cutter = self._cutter()
+        if self._start % self._asked.rows:
+            for _ in self._source.pieces([self._asked.task], self._start, 1):
+                raise ValueError(
+                    f"position is {self._start:,}, inside {self._source.path}; needed a multiple of "
+                    f"rows = {self._asked.rows:,}, or the end"
+                )
+            return
+        empty = self._start == 0
+        for piece in self._source.pieces(cutter.columns, self._start, self._asked.rows):
+            empty = False
+            yield cutter.cut(piece, self.skipped, self.filled)
+        if empty:
+            raise ValueError(f"{self._source.path} has no rows; needed at least one point")
+
+    def _order(self) -> Order | None:
+        time, task = self._asked.time, self._asked.task
+        if time is None:
+            return None
+        advice = (
+            "Sort the file, for example with DuckDB: "
+            f"COPY (SELECT * FROM '{self._source.path}' ORDER BY {task}, {time}) TO 'sorted.parquet'"
+        )
+        return Order(time, advice, self._source.place)
+
+
+Step = tuple[Block | None, int, int]
+
+
+def _known(
+    cuts: Iterator[Cut], order: Order | None, last: NDArray[np.int64] | None, place: Callable[[int], str]
+) -> Iterator[Step]:
+    """Blocks whose ends are known: the rows ``last``, or none."""
+    for cut in cuts:
+        block = None
+        if len(cut.rows):
+            ends = np.zeros(len(cut.rows), dtype=np.bool_)
+            if last is not None:
+                at = last[np.searchsorted(last, cut.rows[0]) : np.searchsorted(last, cut.rows[-1], side="right")]
+                ends[np.searchsorted(cut.rows, at)] = True
+            block = _block(cut, ends, order)
+        yield block, cut.stop, cut.read
+
+
+def _changing(
+    cuts: Iterator[Cut], order: Order | None, last: NDArray[np.int64] | None, place: Callable[[int], str]
+) -> Iterator[Step]:
+    """Blocks whose last row ends its task if the next row has another; each is kept until that is known."""
+    turns = Turns(place)
+    kept: tuple[Block, int, int] | None = None
+    stop, read = 0, 0
+    for cut in cuts:
+        stop, read = cut.stop, cut.read
+        if not len(cut.rows):
+            continue
+        closes, ends = turns.met(cut.ids.codes, cut.keys, cut.rows)
+        if kept is not None:
+            yield _closed(kept[0], order) if closes else kept[0], kept[1], kept[2]
+        kept = _block(cut, ends, order), cut.stop, cut.read
+    if kept is not None:
+        yield _closed(kept[0], order), kept[1], kept[2]
+    yield None, stop, read
+
+
+def _block(cut: Cut, ends: NDArray[np.bool_], order: Order | None) -> Block:
+    if order is not None and cut.times is not None:
+        order.check(cut.times, cut.ids.codes, cut.keys, cut.rows, ends)
+    return Block._of(cut.X, cut.y, cut.ids.codes, ends, cut.keys)
+
+
+def _closed(block: Block, order: Order | None) -> Block:
+    block.ends[-1] = True
+    if order is not None:
+        order.close(block.keys[block.task[-1]])
+    return Block._of(block.X, block.y, block.task, block.ends, block.keys)
+
+
+def _plain(level: Any) -> Any:
+    return level if isinstance(level, (str, int, float, bool)) else str(level)
