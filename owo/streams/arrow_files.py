@@ -108,7 +108,7 @@ class ParquetFile(_Typed):
             with self.reading():
                 file = self._opened()
             with file:
-                batches = file.iter_batches(batch_size=min(rows, 1 << 16), row_groups=groups, columns=list(columns))
+                batches = file.iter_batches(min(rows, 1 << 16), groups, list(columns), use_threads=False)
                 gone = start - int(self._ends[first])
                 for table in recut(after(self._safely(batches), gone, self.path), rows):
                     n, at = len(table), at + len(table)

@@ -129,63 +129,119 @@ class ArrowCells:
     def __init__(self, column: Any) -> None:
         import pyarrow as pa
 
-        self._array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-        if isinstance(self._array, pa.ChunkedArray):
-            raise ValueError(f"{column.nbytes:,} bytes of text in {len(column):,} rows; stream fewer rows at once")
+        self._array = whole(column)
         if not pa.types.is_primitive(self._array.type):  # offsets and indices may point anywhere in a damaged file
             self._array.validate(full=True)
         if pa.types.is_dictionary(self._array.type):
             self._array = self._array.cast(self._array.type.value_type)
 
     def numbers(self) -> Numbers:
-        import pyarrow as pa
-
-        array = self._array
-        if pa.types.is_boolean(array.type):
-            array = array.cast(pa.uint8())
-        elif pa.types.is_decimal(array.type) or pa.types.is_null(array.type):
-            array = array.cast(pa.float64())
-        values = array.to_numpy(zero_copy_only=False)
-        return Numbers(values if values.dtype == np.float64 else values.astype(np.float64), _NONE)
+        return Numbers(_floats(self._array), _NONE)
 
     def ids(self) -> Ids:
         import pyarrow as pa
 
         array = self._array
-        floating = pa.types.is_floating(array.type)
-        if floating:
-            array = pa.array(_plain(array) + 0.0, from_pandas=True)  # NaN is missing, and -0.0 is 0.0
+        if pa.types.is_floating(array.type):
+            values = _floats(array) + 0.0  # -0.0 is 0.0
+            array = pa.array(values, mask=np.isnan(values))
         encoded = array.dictionary_encode()
-        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return Ids(codes, _values(encoded.dictionary))
+        return Ids(_codes(encoded.indices), _distinct(encoded.dictionary))
 
     def times(self, text: bool | None) -> Times:
         import pyarrow as pa
 
         array = self._array
-        missing = array.is_null(nan_is_null=pa.types.is_floating(array.type)).to_numpy(zero_copy_only=False)
-        if pa.types.is_null(array.type):
-            return Times(np.zeros(len(array)), missing, _NONE)
-        if pa.types.is_time(array.type):
-            array = array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64())
         if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-            return Times(array.fill_null("").to_numpy(zero_copy_only=False).astype(str), missing, _NONE)
-        if pa.types.is_integer(array.type):
-            array = array.fill_null(0)
-        return Times(array.to_numpy(zero_copy_only=False), missing, _NONE)
+            texts = array.to_pylist()
+            return Times(np.array([each or "" for each in texts], dtype=str), _missing(array), _NONE)
+        if pa.types.is_temporal(array.type) or pa.types.is_integer(array.type):
+            return Times(_plain(array), _missing(array), _NONE)
+        values = _floats(array)
+        return Times(values, np.isnan(values), _NONE)
 
     def shown(self, row: int) -> Any:
         return self._array[row].as_py()
 
 
-def _plain(array: Any) -> Floats:
-    return np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
+# The module reads Arrow's buffers itself: ``to_numpy`` would load pandas, which takes a second and 60 MB.
 
 
-def _values(array: Any) -> NDArray[Any]:
-    """Distinct ids as integers, dates or Python objects."""
-    values = array.to_numpy(zero_copy_only=False)
-    return values if values.dtype.kind in "iumM" else objects(values.tolist())
+def whole(column: Any) -> Any:
+    """A column of a table as one array."""
+    import pyarrow as pa
+
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        raise ValueError(f"{column.nbytes:,} bytes of text in {len(column):,} rows; take fewer rows at once")
+    return array
+
+
+def _plain(array: Any) -> NDArray[Any]:
+    """The values of an array of numbers, dates or times, read-only; whatever it may be where they are missing."""
+    import pyarrow as pa
+
+    types, kind = pa.types, array.type
+    array.validate()
+    dtype = f"i{kind.bit_width // 8}"
+    if types.is_unsigned_integer(kind) or types.is_floating(kind):
+        dtype = f"{'f' if types.is_floating(kind) else 'u'}{kind.bit_width // 8}"
+    buffer = array.buffers()[1]
+    if buffer is None:
+        return np.zeros(len(array), dtype=dtype)
+    size = kind.bit_width // 8
+    values = np.frombuffer(buffer, dtype=dtype, count=len(array), offset=array.offset * size)
+    if types.is_timestamp(kind) or types.is_duration(kind):
+        return values.view(f"{'M8' if types.is_timestamp(kind) else 'm8'}[{kind.unit}]")
+    return values.astype("M8[D]") if types.is_date32(kind) else values
+
+
+def _missing(array: Any) -> NDArray[np.bool_]:
+    """Where an array has no value (n,)."""
+    import pyarrow as pa
+
+    bits = array.buffers()[0]
+    if pa.types.is_null(array.type) or array.null_count == 0 or bits is None:
+        return np.full(len(array), pa.types.is_null(array.type))
+    return ~_bits(bits, array.offset, len(array))
+
+
+def _bits(buffer: Any, start: int, n: int) -> NDArray[np.bool_]:
+    first = start // 8
+    packed = np.frombuffer(buffer, dtype=np.uint8, count=(start + n + 7) // 8 - first, offset=first)
+    return np.unpackbits(packed, bitorder="little")[start % 8 : start % 8 + n].astype(np.bool_)
+
+
+def _floats(array: Any) -> Floats:
+    """The values of an array of numbers as float64, NaN where there are none."""
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_null(array.type):
+        return np.full(len(array), np.nan)
+    if types.is_boolean(array.type):
+        array = array.cast(pa.uint8())
+    elif types.is_decimal(array.type):
+        array = array.cast(pa.float64())
+    values: Floats = np.asarray(_plain(array), dtype=np.float64)
+    return np.where(_missing(array), np.nan, values) if array.null_count else values
+
+
+def _codes(indices: Any) -> Codes:
+    codes = _plain(indices).astype(np.int64)
+    if indices.null_count:
+        codes[_missing(indices)] = -1
+    return codes
+
+
+def _distinct(array: Any) -> NDArray[Any]:
+    """Ids that are all there, as integers, dates or Python objects."""
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_integer(array.type) or types.is_date32(array.type) or types.is_timestamp(array.type):
+        return _plain(array)
+    return objects(array.to_pylist())
 
 
 # ------------------------------------------------------------------------------------------------------------- text
@@ -229,7 +285,7 @@ class ArrowTextCells:
     """Cells of a CSV file that Arrow holds; says the same as ``TextCells``."""
 
     def __init__(self, column: Any) -> None:
-        self._array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        self._array = whole(column)
 
     def numbers(self) -> Numbers:
         import pyarrow as pa
@@ -240,14 +296,14 @@ class ArrowTextCells:
                 if array is None:
                     trimmed = pc.utf8_trim_whitespace(self._array)
                     array = pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
-                return Numbers(_plain(array.cast(pa.float64())), _NONE)
+                return Numbers(_floats(array.cast(pa.float64())), _NONE)
             except pa.ArrowInvalid:
                 continue
         return self._text().numbers()
 
     def ids(self) -> Ids:
         encoded = self._array.dictionary_encode()
-        codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        codes = _codes(encoded.indices)
         texts = encoded.dictionary.to_pylist()
         stripped = [text.strip() for text in texts]
         found = Ids(codes, objects(stripped))

@@ -15,7 +15,7 @@ from owo.streams.columns import _fault
 from owo.streams.pieces import Piece, Source
 from owo.streams.points import Floats, first_nonfinite
 
-ROWS_IN_CACHE = 2048
+ROWS_IN_CACHE = 1024
 """Rows into which columns are written together, so that what is written stays in the processor's cache."""
 
 
@@ -139,11 +139,8 @@ class Cutter:
                     faults += self._encode(piece, name, X)
                     continue
                 values, odd_rows[name] = piece.cells(name).numbers()
-                columns.append((self._at[name].start, values))
-            for start in range(0, piece.n, ROWS_IN_CACHE):
-                part = slice(start, start + ROWS_IN_CACHE)
-                for j, values in columns:
-                    X[part, j] = values[part]
+                columns.append(values)
+            _write(columns, [self._at[name].start for name in self._features if name not in self._levels], X)
         if first_nonfinite(X) is not None:
             for name in self._features:
                 if name not in self._levels:
@@ -219,6 +216,14 @@ class Cutter:
         said = _fault(shown).partition("; encode")[0]
         encode = f", or encode categories with categories={{{fault.name!r}: 'observe'}}" if feature else ""
         return f"{said}; {cure}{encode}"
+
+
+def _write(columns: list[Floats], at: list[int], X: Floats) -> None:
+    """Write columns (n,) into those columns ``at`` of X (n, d)."""
+    into: Any = slice(None) if len(at) == X.shape[1] else at
+    for start in range(0, len(X) if at else 0, ROWS_IN_CACHE):
+        part = slice(start, start + ROWS_IN_CACHE)
+        X[part, into] = np.array([values[part] for values in columns]).T
 
 
 def _nonfinite(name: str, values: Floats, odd: Codes | None, at: slice | None = None) -> list[_Fault]:

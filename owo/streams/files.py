@@ -33,10 +33,10 @@ def from_file(
 ) -> FileStream:
     r"""A stream of blocks of ``rows`` rows from a file of any size, of which a few blocks are in memory at a time.
 
-    Rows stay in the order of the file. It is Parquet (.parquet), Arrow IPC (.arrow, .feather, .ipc), CSV in UTF-8 with a
-    first line of names (.csv, .tsv), or a folder of NumPy arrays: ``X.npy`` (n, d), its columns named x0, x1, ..., and
-    one ``NAME.npy`` (n,) for each of the columns named by ``task``, ``target`` and ``time``. Task ids of CSV are text,
-    others as they are; a line of CSV with nothing but delimiters is a row without values. Parquet and Arrow need
+    Rows stay in the order of the file. It is Parquet (.parquet), Arrow IPC (.arrow, .feather, .ipc), CSV in UTF-8 with
+    a first line of names (.csv, .tsv), or a folder of NumPy arrays: ``X.npy`` (n, d), its columns named x0, x1, ...,
+    and one ``NAME.npy`` (n,) for each of the columns named by ``task``, ``target`` and ``time``. Task ids of CSV are
+    text, others as they are; a line of CSV with nothing but delimiters is a row without values. Parquet and Arrow need
     ``pip install "owo[io]"``; CSV is read faster with it.
 
     Parameters
