@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 from owo.streams.cells import ArrayCells, Cells
 from owo.streams.pieces import Piece, give_back
 
-DAMAGE = (ValueError, OSError, EOFError, SyntaxError, TypeError, KeyError, OverflowError, MemoryError, UnicodeError)
-"""What NumPy says of a damaged file."""
-
 
 class ArrayFolder:
     """A folder with ``X.npy`` (n, d), whose columns are named x0 .. x{d-1}, and a ``NAME.npy`` (n,) a column."""
@@ -46,7 +43,7 @@ class ArrayFolder:
             raise FileNotFoundError(f"no such file: {path}; the folder has {there or 'no .npy files'}")
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except DAMAGE as error:
+        except Exception as error:  # a damaged header is parsed as Python, and fails as that does
             raise ValueError(f"{path}: not a NumPy array that can be read, or a damaged one ({error})") from None
         if not isinstance(array, np.ndarray) or array.ndim != ndim:
             shape = getattr(array, "shape", None)
