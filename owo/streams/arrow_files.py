@@ -6,6 +6,7 @@ import contextlib
 import mmap
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -110,12 +111,21 @@ class ParquetFile(_Typed):
             with file:
                 batches = file.iter_batches(min(rows, 1 << 16), groups, list(columns), use_threads=False)
                 gone = start - int(self._ends[first])
-                for table in recut(after(self._safely(batches), gone, self.path), rows):
+                for table in recut(after(self._safely(_ahead(batches)), gone, self.path), rows):
                     n, at = len(table), at + len(table)
                     read = int(np.interp(at, self._ends, self._read))
                     yield Piece(at - n, n, cells_of(table, ArrowCells), read)
         if at < self._ends[-1]:
             raise ValueError(f"{self.path}: damaged; it holds {at:,} rows, its footer says {self._ends[-1]:,}")
+
+
+def _ahead(batches: Iterator[Any]) -> Iterator[Any]:
+    """The same record batches, each decoded by another thread while the one before it is used."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
 
 
 class ArrowFile(_Typed):

@@ -21,6 +21,10 @@ EMPTY_WORDS = frozenset(("", "na", "n/a", "nan", "null", "none"))
 """Text that stands for no value in a column of numbers of a CSV file, in any case."""
 
 
+SPAN = 1 << 18
+"""How far apart integer ids of a few rows may be for a table of all between them; 2 MB."""
+
+
 class Numbers(NamedTuple):
     """``values`` (n,), NaN where there is none; ``odd``: the rows whose text is no number, which are NaN too."""
 
@@ -90,6 +94,24 @@ def without(ids: Ids, gone: NDArray[np.bool_]) -> Ids:
     return Ids(code[ids.codes], ids.distinct[left])
 
 
+def _dense(values: NDArray[Any]) -> Ids | None:
+    """Integer ids that leave few gaps, numbered by a table of first rows instead of by hashing; else None."""
+    n = len(values)
+    if not n:
+        return None
+    low = values.min()
+    span = int(values.max()) - int(low) + 1
+    if span > max(4 * n, SPAN):
+        return None
+    at = (values.astype(np.int64) if values.dtype.kind == "i" else values) - low
+    at = at.astype(np.intp)
+    first = np.empty(span, dtype=np.intp)
+    first[at[::-1]] = np.arange(n - 1, -1, -1)  # of repeated indices the last one stays
+    first_row = first[at]
+    begins = first_row == np.arange(n)
+    return Ids((np.cumsum(begins) - 1)[first_row], values[begins].astype(values.dtype.newbyteorder("=")))
+
+
 # ---------------------------------------------------------------------------------------------------- NumPy arrays
 
 
@@ -105,6 +127,8 @@ class ArrayCells:
 
     def ids(self) -> Ids:
         values = np.asarray(self._values)
+        if values.dtype.kind in "iu" and (found := _dense(values)) is not None:
+            return found
         codes, keys = _numbered_values(values)
         kind = values.dtype.kind
         distinct = objects(keys) if kind in "US" else np.array(keys, dtype=values.dtype.newbyteorder("="))
@@ -142,6 +166,8 @@ class ArrowCells:
         import pyarrow as pa
 
         array = self._array
+        if pa.types.is_integer(array.type) and not array.null_count and (found := _dense(_plain(array))) is not None:
+            return found
         if pa.types.is_floating(array.type):
             values = _floats(array) + 0.0  # -0.0 is 0.0
             array = pa.array(values, mask=np.isnan(values))

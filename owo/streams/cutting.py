@@ -15,7 +15,7 @@ from owo.streams.columns import _fault
 from owo.streams.pieces import Piece, Source
 from owo.streams.points import Floats, first_nonfinite
 
-ROWS_IN_CACHE = 1024
+ROWS_IN_CACHE = 2048
 """Rows into which columns are written together, so that what is written stays in the processor's cache."""
 
 
