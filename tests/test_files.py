@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import json
 import math
 import os
@@ -22,6 +23,8 @@ from hypothesis import strategies as st
 
 import owo
 from owo.streams import Block, FileStream, from_arrays, from_csv, from_file
+from owo.streams.cells import ArrayCells, ArrowCells
+from owo.streams.ends import LastRows
 
 pa = pytest.importorskip("pyarrow")
 from pyarrow import parquet  # noqa: E402
@@ -203,6 +206,112 @@ def test_a_table_without_pyarrow_says_how_to_get_it(tmp_path: Path, monkeypatch:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r'pip install "owo\[io\]"'):
         stream(path)
+
+
+@pytest.mark.parametrize("chunk", [40, 100, 1 << 20])
+def test_chunks_do_not_show_in_csv(chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("owo.streams.csv_files.CHUNK", chunk)
+    columns = sales(60)
+    for k in (10, 11, 40):
+        columns["shop"][k] = f'"a, ""{k}""\nb"'
+    path = as_csv(columns, tmp_path)
+    for text in (
+        path.read_text(),
+        path.read_text().replace("\n", "\r\n"),
+        path.read_text().replace("\ns1", "\n  \n\ns1"),
+    ):
+        path.write_bytes(text.encode())
+        expected = rows_of([from_csv(path, task="shop", target="sold")])
+        made = stream(path, rows=7)
+        assert rows_of(made) == expected and made.rows == 60
+        for start in range(0, 60, 7):
+            assert rows_of(made.from_position(start)) == expected[start:]
+            assert rows_of(stream(path, rows=7).from_position(start)) == expected[start:]
+        lines = text.splitlines(keepends=True)
+        line = len(lines) - 3
+        lines[line - 1] = lines[line - 1].replace(",", ",x", 1)
+        path.write_bytes("".join(lines).encode())
+        with pytest.raises(ValueError, match=f"line {line}, column 'price'"):
+            list(stream(path, rows=7))
+        lines[line - 1] = "s1,2\n"
+        path.write_bytes("".join(lines).encode())
+        with pytest.raises(ValueError, match=f"line {line}: 2 fields"):
+            list(stream(path, rows=7))
+
+
+def test_a_line_of_delimiters_is_a_row_without_values(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("shop,price,sold\na,1,2\n,,\n\na,3,4\n")
+    with pytest.raises(ValueError, match="line 3, column 'shop': nothing stands there"):
+        list(stream(tmp_path / "t.csv"))
+    made = stream(tmp_path / "t.csv", missing="skip")
+    assert sum(block.n for block in made) == 2 and made.skipped == {"shop: missing": 1} and made.position == 3
+
+
+def test_tabs_and_other_delimiters(tmp_path: Path) -> None:
+    for name, delimiter, asked in (("t.tsv", "\t", None), ("t.csv", ";", ";"), ("u.tsv", "|", "|")):
+        (tmp_path / name).write_text(delimiter.join(["shop", "price", "sold"]) + "\n" + delimiter.join(["a", "1", "2"]))
+        (block,) = stream(tmp_path / name, delimiter=asked)
+        assert rows_of([block]) == [("a", 1.0, 2.0, True)]
+
+
+NUMBERS = {
+    "decimal": pa.array([decimal.Decimal("1.50"), decimal.Decimal("-2.25"), None]),
+    "bool": pa.array([True, False, None]),
+    "uint64": pa.array([1, 2**53, None], pa.uint64()),
+    "int8": pa.array([-128, 127, None], pa.int8()),
+    "float32": pa.array([0.5, -0.25, None], pa.float32()),
+    "float16": pa.array(np.array([0.5, -0.25, np.nan], dtype=np.float16)),
+    "nan": pa.array([0.5, -0.25, math.nan]),
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_numbers_of_any_type(kind: str, tmp_path: Path) -> None:
+    columns = {"shop": [1, 1, 1], "price": NUMBERS[kind], "sold": NUMBERS[kind].slice(0, 3)}
+    for writer in (as_parquet, as_ipc):
+        made = stream(writer(columns, tmp_path), missing="skip")
+        (block,) = made
+        expected = [float(value) for value in NUMBERS[kind].to_pylist()[:2]]
+        assert block.X[:, 0].tolist() == block.y.tolist() == expected and made.skipped == {"price: missing": 1}
+        assert right(block)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, ">f8", np.int16, np.bool_])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_of_any_layout(dtype: Any, order: Any, tmp_path: Path) -> None:
+    X = np.asarray(np.arange(12).reshape(4, 3) % 5, dtype=dtype, order=order)
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "task.npy", np.array([7, 8, 7, 8], dtype=">i4"))
+    y = np.array([0, 1, 1, 0], dtype=dtype)
+    np.save(tmp_path / "y.npy", y)
+    whole = from_arrays(X, y, [7, 8, 7, 8])
+    blocks = list(from_file(tmp_path, rows=3))
+    assert rows_of(blocks) == rows_of([whole]) and all(map(right, blocks))
+    some = from_arrays(X[:, [2, 0]], y, [7, 8, 7, 8])
+    assert rows_of(from_file(tmp_path, rows=3, features=["x2", "x0"])) == rows_of([some])
+    np.save(tmp_path / "y.npy", np.arange(5))
+    with pytest.raises(ValueError, match=r"y\.npy has 5 entries, X\.npy 4 rows"):
+        from_file(tmp_path)
+
+
+@given(st.lists(st.integers(-3, 4)), st.sampled_from(["i1", "i8", ">i4", "u1", "u8"]), st.integers(0, 2**40))
+def test_ids_are_numbered_by_their_first_rows(ids: list[int], kind: str, by: int) -> None:
+    scale = by if kind.endswith("i8") else 31 if kind != "u8" else 1
+    values = np.array([abs(each) if "u" in kind else each for each in ids], dtype=kind) * np.array(scale, dtype=kind)
+    found = ArrayCells(values).ids()
+    order = list(dict.fromkeys(values.tolist()))
+    assert found.distinct.tolist() == order and found.codes.tolist() == [order.index(v) for v in values.tolist()]
+
+
+@given(st.lists(st.lists(st.one_of(st.none(), st.integers(0, 20)), max_size=8), max_size=12), st.booleans())
+def test_last_rows_are_those_of_all_pieces(pieces: list[list[int | None]], text: bool) -> None:
+    last, expected, start = LastRows(), {}, 0
+    for piece in pieces:
+        array = pa.chunked_array([pa.array(piece, pa.int64())])
+        last.add(ArrowCells(array.cast(pa.string()) if text else array).ids(), np.arange(start, start + len(piece)))
+        expected.update({each: start + k for k, each in enumerate(piece) if each is not None})
+        start += len(piece)
+    assert last.sorted().tolist() == sorted(expected.values())
 
 
 # --------------------------------------------------------------------------------------------------- ends and order
@@ -516,6 +625,30 @@ def test_few_blocks_are_in_memory_and_the_ledger_is_the_same(form: str, ends: st
     assert alive.most <= 3
     assert list(ledger.keys) == list(expected.keys)
     assert np.array_equal(ledger.losses, expected.losses) and np.array_equal(learner.bias, other.bias)
+
+
+def test_a_learner_goes_on_where_it_was(tmp_path: Path) -> None:
+    columns = sales(100, 9)
+    made = stream(as_parquet(columns, tmp_path, 30), rows=16)
+    whole, parts = owo.OnlineWithinOnline(owo.Absolute()), owo.OnlineWithinOnline(owo.Absolute())
+    expected = whole.run(made)
+    for _ in (parts.run([block]) for block in made):
+        if made.position == 48:
+            break
+    ledger = parts.run(stream(as_parquet(columns, tmp_path, 30), rows=16).from_position(made.position))
+    assert np.array_equal(ledger.losses, expected.losses) and np.array_equal(parts.bias, whole.bias)
+
+
+def test_times_of_csv_are_numbers_or_text_by_the_first_block(tmp_path: Path) -> None:
+    columns = {"shop": ["a"] * 4, "price": [1.0] * 4, "day": ["9", "10", "x", ""], "sold": [0.0] * 4}
+    path = as_csv(columns, tmp_path)
+    made = stream(path, time="day", rows=2, missing="skip")
+    assert sum(block.n for block in made) == 2
+    assert made.skipped == {"day: not a number": 1, "day: missing": 1}
+    with pytest.raises(ValueError, match=r"line 4, column 'day' \(task 'a'\): 'x' is not a finite number"):
+        list(stream(path, time="day", rows=2))
+    with pytest.raises(ValueError, match=r"line 3, column 'day' \(task 'a'\): 10 comes after 9"):
+        list(stream(path, time="day", rows=4, missing="skip"))  # 'x' in the first block: all are text
 
 
 # ------------------------------------------------------------------------------------------------------------ damage

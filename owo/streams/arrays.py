@@ -204,7 +204,7 @@ def _is_frame(stream: Any) -> bool:
 def _no_stream(stream: Any) -> str:
     name = type(stream).__name__
     if isinstance(stream, (str, bytes)) or hasattr(stream, "__fspath__"):
-        return f"the stream is {stream!r}; to read a file use from_csv(path, task=..., target=...)"
+        return f"the stream is {stream!r}; to read a file use from_csv(path, task=..., target=...), or from_file"
     if hasattr(stream, "blocks"):
         return f"the stream is a {name}; pass its blocks()"
     if isinstance(stream, tuple):

@@ -158,7 +158,7 @@ class ArrowFile(_Typed):
         return (ipc.open_file if self._random else ipc.open_stream)(source, options=options), source
 
     def _batches(self, mapped: mmap.mmap, columns: Sequence[str], tell: list[int]) -> Iterator[Any]:
-        reader, source = self._reader(mapped, columns)
+        reader, source = self._reader(mapped, columns if self._packed(mapped) else None)
         if not self._random:
             for batch in reader:
                 tell[0] = source.tell()
@@ -168,11 +168,21 @@ class ArrowFile(_Typed):
             tell[0] = self.size * (k + 1) // reader.num_record_batches
             yield reader.get_batch(k)
 
+    def _packed(self, mapped: mmap.mmap) -> bool:
+        """Whether batches are not used where they lie, being compressed: then only some columns should be read."""
+        if not self._random:
+            return True
+        reader, _ = self._reader(mapped, None)
+        before = self._arrow.total_allocated_bytes()
+        batch = reader.get_batch(0) if reader.num_record_batches else None
+        return batch is not None and self._arrow.total_allocated_bytes() > before
+
     def pieces(self, columns: Sequence[str], start: int, rows: int) -> Iterator[Piece]:
         at, tell = start, [0]
         with self._mapped() as mapped:
             batches = self._safely(self._batches(mapped, columns, tell))
             for table in recut(after(batches, start, self.path), rows):
+                table = table.select(list(columns))
                 for chunk in (chunk for column in table.columns for chunk in column.chunks):
                     with self.reading():
                         chunk.validate()

@@ -35,6 +35,8 @@ class LastRows:
         if distinct.dtype.kind not in "iu":
             self._others.update(zip(listed(distinct), last.tolist(), strict=True))
             return
+        if not len(distinct):
+            return
         order = np.argsort(distinct)
         self._ids.append(distinct[order])
         self._rows.append(last[order])
