@@ -10,6 +10,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -579,6 +580,18 @@ def test_two_iterations_are_independent(tmp_path: Path) -> None:
 
 
 @every_format
+def test_a_stream_that_is_left_early_leaves_nothing_open(form: str, tmp_path: Path) -> None:
+    made = stream(WRITERS[form](sales(300), tmp_path), rows=7)
+    for k in range(20):
+        blocks = iter(made)
+        for _ in range(k):
+            next(blocks)
+        del blocks
+    assert not any("ThreadPool" in each.name for each in threading.enumerate())
+    assert rows_of(made) == rows_of([whole(sales(300))])
+
+
+@every_format
 def test_progress_grows_to_the_size(form: str, tmp_path: Path) -> None:
     made = stream(WRITERS[form](sales(300), tmp_path), rows=40)
     seen: list[tuple[int, int]] = []
@@ -716,6 +729,9 @@ def test_lists_are_no_columns(tmp_path: Path) -> None:
         stream(as_parquet(columns, tmp_path))
     with pytest.raises(TypeError, match="column 'shop' is of type list"):
         stream(as_parquet(columns, tmp_path), features=["price"])
+    columns["shop"] = [1, 2]
+    with pytest.raises(TypeError, match="column 'pair' is of type struct"):
+        stream(as_parquet(columns, tmp_path), time="pair")
 
 
 def test_damage_of_any_kind_is_refused_or_read(tmp_path: Path) -> None:

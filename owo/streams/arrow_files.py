@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -64,6 +64,8 @@ class _Typed:
     def reading(self) -> Iterator[None]:
         try:
             yield
+        except (FileNotFoundError, PermissionError):
+            raise
         except (self._arrow.ArrowException, OSError, UnicodeError, OverflowError, MemoryError) as error:
             said = " ".join(str(error).split())[:300] or type(error).__name__
             raise ValueError(f"{self.path}: not a {self._form} that can be read, or a damaged one ({said})") from None
@@ -108,10 +110,10 @@ class ParquetFile(_Typed):
         if start < self._ends[-1]:
             with self.reading():
                 file = self._opened()
-            with file:
-                batches = file.iter_batches(min(rows, 1 << 16), groups, list(columns), use_threads=False)
+            batches = _ahead(file.iter_batches(min(rows, 1 << 16), groups, list(columns), use_threads=False))
+            with file, contextlib.closing(batches):  # the thread stops before the file is closed
                 gone = start - int(self._ends[first])
-                for table in recut(after(self._safely(_ahead(batches)), gone, self.path), rows):
+                for table in recut(after(self._safely(batches), gone, self.path), rows):
                     n, at = len(table), at + len(table)
                     read = int(np.interp(at, self._ends, self._read))
                     yield Piece(at - n, n, cells_of(table, ArrowCells), read)
@@ -119,7 +121,7 @@ class ParquetFile(_Typed):
             raise ValueError(f"{self.path}: damaged; it holds {at:,} rows, its footer says {self._ends[-1]:,}")
 
 
-def _ahead(batches: Iterator[Any]) -> Iterator[Any]:
+def _ahead(batches: Iterator[Any]) -> Generator[Any, None, None]:
     """The same record batches, each decoded by another thread while the one before it is used."""
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, batches, None)

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -223,10 +223,11 @@ class FileStream:
             return
         if self._asked.ends == "last" or None in self._categories.values():
             self.prepare()
-        make = _changing if self._asked.ends == "change" else _known
-        last = self._found.last if self._asked.ends == "last" and self._found is not None else None
-        order = self._order()
-        for block, position, read in make(self._cuts(), order, last, self._source.place):
+        if self._asked.ends == "change":
+            steps = _changing(self._cuts(), self._order(), Turns(self._source.place))
+        else:
+            steps = _known(self._cuts(), self._order(), None if self._found is None else self._found.last)
+        for block, position, read in steps:
             self.position, self.bytes_read = position, read
             if block is not None:
                 yield block
@@ -259,12 +260,11 @@ class FileStream:
         return Order(time, advice, self._source.place)
 
 
-Step = tuple[Block | None, int, int]
+Step: TypeAlias = tuple[Block | None, int, int]
+"""A block, if any rows are left in it, and position and bytes read after it."""
 
 
-def _known(
-    cuts: Iterator[Cut], order: Order | None, last: NDArray[np.int64] | None, place: Callable[[int], str]
-) -> Iterator[Step]:
+def _known(cuts: Iterator[Cut], order: Order | None, last: Codes | None) -> Iterator[Step]:
     """Blocks whose ends are known: the rows ``last``, or none."""
     for cut in cuts:
         block = None
@@ -277,11 +277,8 @@ def _known(
         yield block, cut.stop, cut.read
 
 
-def _changing(
-    cuts: Iterator[Cut], order: Order | None, last: NDArray[np.int64] | None, place: Callable[[int], str]
-) -> Iterator[Step]:
+def _changing(cuts: Iterator[Cut], order: Order | None, turns: Turns) -> Iterator[Step]:
     """Blocks whose last row ends its task if the next row has another; each is kept until that is known."""
-    turns = Turns(place)
     kept: tuple[Block, int, int] | None = None
     stop, read = 0, 0
     for cut in cuts:

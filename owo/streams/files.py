@@ -98,7 +98,7 @@ def from_file(
     columns = chosen(source.names, task, target, features, source.what)
     if time is not None:
         chosen(source.names, time, target if time != target else task, [columns.features[0]], source.what)
-    _check_kinds(source, columns.features, target, task, categories or {})
+    _check_kinds(source, columns.features, target, beside, categories or {})
     if source.rows == 0:
         raise ValueError(f"{source.path} has no rows; needed at least one point")
     asked = Asked(task, target, tuple(columns.features), time, policy_of(missing, columns.features), ends, int(rows))
@@ -126,7 +126,7 @@ def _opened(path: str | os.PathLike[str], delimiter: str | None, columns: Sequen
 
 
 def _check_kinds(
-    source: Source, features: Sequence[str], target: str, task: str, categories: Mapping[str, Any]
+    source: Source, features: Sequence[str], target: str, beside: Sequence[str], categories: Mapping[str, Any]
 ) -> None:
     for name in (*features, target):
         kind = source.kind(name)
@@ -135,7 +135,7 @@ def _check_kinds(
             raise TypeError(
                 f"{source.path}: column {name!r} is of type {kind}; needed numbers{cure if name != target else ''}"
             )
-    for name in (task, *categories):
+    for name in (*beside, *categories):
         if name in source.names and not source.hashable(name):
             raise TypeError(f"{source.path}: column {name!r} is of type {source.kind(name)}; needed numbers or text")
 
