@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -92,15 +93,11 @@ def damaged(rng: np.random.Generator, data: bytes) -> bytes:
 
 def read(path: Path, rng: np.random.Generator) -> bool:
     """Whether a file is refused, in one way or another of reading it."""
-    options: list[dict[str, object]] = [
-        {},
-        {"missing": "skip"},
-        {"missing": 0.0},
-        {"ends": "never"},
-        {"ends": "change"},
-    ]
+    kinds: list[dict[str, object]] = [{}, {"missing": "skip"}, {"missing": 0.0}, {"ends": "never"}, {"ends": "change"}]
+    kinds += [{"time": "sold", "missing": "skip"}, {"categories": {"open": "observe"}}]
+    options: Any = kinds[rng.integers(len(kinds))]
     try:
-        stream = from_file(path, "shop", "sold", rows=int(rng.integers(1, 99)), **options[rng.integers(5)])  # type: ignore[arg-type]
+        stream = from_file(path, "shop", "sold", rows=int(rng.integers(1, 99)), **options)
         for block in stream:
             assert np.isfinite(block.X).all() and np.isfinite(block.y).all() and len(block.keys) <= block.n
             assert block.task.min() >= 0 and block.task.max() == len(block.keys) - 1
