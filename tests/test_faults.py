@@ -66,7 +66,7 @@ class Blocks:
 
 @pytest.mark.parametrize("kind", ["default", "diagonal"] if LONG else ["default"])
 def test_a_run_that_is_killed_at_any_moment_ends_as_if_it_had_not_been(kind, tmp_path):
-    """Short: 6 kills; long: 100 of each of two kinds of learner, at random moments of a run that saves after every block."""
+    """Short: 6 kills; long: 100 of each of two kinds; at random moments of a run that saves after every block."""
     kills = 100 if LONG else 6
     path, rng = tmp_path / "run.owo", random.Random(0)
     killed, positions = 0, []

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 
 import owo
 from owo.streams import Block, FileStream, from_arrays, from_csv, from_file
-from owo.streams.cells import ArrayCells, ArrowCells
-from owo.streams.ends import LastRows
+from owo.streams.files.cells import ArrayCells, ArrowCells
+from owo.streams.files.ends import LastRows
 
 pa = pytest.importorskip("pyarrow")
 from pyarrow import parquet  # noqa: E402
@@ -211,7 +211,7 @@ def test_a_table_without_pyarrow_says_how_to_get_it(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("chunk", [40, 100, 1 << 20])
 def test_chunks_do_not_show_in_csv(chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("owo.streams.csv_files.CHUNK", chunk)
+    monkeypatch.setattr("owo.streams.files.text.CHUNK", chunk)
     columns = sales(60)
     for k in (10, 11, 40):
         columns["shop"][k] = f'"a, ""{k}""\nb"'

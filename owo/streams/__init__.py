@@ -10,8 +10,8 @@ from owo.streams.arrays import as_blocks, from_arrays, from_tasks
 from owo.streams.block import Block, Task
 from owo.streams.columns import from_csv, from_frame
 from owo.streams.encoding import Encoding
-from owo.streams.file_stream import FileStream
 from owo.streams.files import from_file
+from owo.streams.files.stream import FileStream
 from owo.streams.fourier import RandomFourier
 from owo.streams.synthetic import Synthetic, Truth
 

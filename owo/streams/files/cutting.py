@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from owo.streams.cells import Ids, Times, finite, listed
 from owo.streams.codes import Codes, in_order
 from owo.streams.columns import _fault
-from owo.streams.pieces import Piece, Source
+from owo.streams.files.cells import Ids, Times, finite, listed
+from owo.streams.files.pieces import Piece, Source
 from owo.streams.points import Floats, first_nonfinite
 
 ROWS_IN_CACHE = 2048

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from owo.streams.cells import ArrayCells, Cells
-from owo.streams.pieces import Piece, give_back
+from owo.streams.files.cells import ArrayCells, Cells
+from owo.streams.files.pieces import Piece, give_back
 
 
 class ArrayFolder:

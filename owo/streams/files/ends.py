@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from owo.streams.cells import Ids, listed
 from owo.streams.codes import Codes
+from owo.streams.files.cells import Ids, listed
 
 Flags = NDArray[np.bool_]
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owo.streams.block import Block
-from owo.streams.cells import listed
 from owo.streams.codes import Codes
-from owo.streams.cutting import Cut, Cutter, Policy
-from owo.streams.ends import LastRows, Order, Turns
-from owo.streams.pieces import Piece, Source
+from owo.streams.files.cells import listed
+from owo.streams.files.cutting import Cut, Cutter, Policy
+from owo.streams.files.ends import LastRows, Order, Turns
+from owo.streams.files.pieces import Piece, Source
 
 MOST_LEVELS = 1000
 """Levels that may be found in a column of categories; a column with more is likely to be of names."""

@@ -12,9 +12,9 @@ from collections.abc import Generator, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple, TypeAlias
 
-from owo.streams.cells import ArrowTextCells, Cells, TextCells
 from owo.streams.columns import _COMPRESSED, RECORDS_AT_ONCE, doubt
-from owo.streams.pieces import Piece, after, cells_of, recut
+from owo.streams.files.cells import ArrowTextCells, Cells, TextCells
+from owo.streams.files.pieces import Piece, after, cells_of, recut
 
 CHUNK = 1 << 20
 """Bytes read at once."""

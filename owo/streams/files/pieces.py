@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
-from owo.streams.cells import Cells
+from owo.streams.files.cells import Cells
 
 
 class Piece(NamedTuple):

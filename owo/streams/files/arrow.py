@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from owo.streams.cells import ArrowCells
-from owo.streams.pieces import Piece, after, cells_of, give_back, recut
+from owo.streams.files.cells import ArrowCells
+from owo.streams.files.pieces import Piece, after, cells_of, give_back, recut
 
 BUFFER = 1 << 16
 """Bytes read at once from each column of a Parquet file."""

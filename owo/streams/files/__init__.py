@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from owo.streams.arrow_files import ArrowFile, ParquetFile
 from owo.streams.columns import chosen
-from owo.streams.csv_files import CsvFile
-from owo.streams.cutting import policy_of
-from owo.streams.file_stream import Asked, FileStream
-from owo.streams.npy_files import ArrayFolder
-from owo.streams.pieces import Source
+from owo.streams.files.arrow import ArrowFile, ParquetFile
+from owo.streams.files.cutting import policy_of
+from owo.streams.files.folder import ArrayFolder
+from owo.streams.files.pieces import Source
+from owo.streams.files.stream import Asked, FileStream
+from owo.streams.files.text import CsvFile
 from owo.streams.points import ROWS_AT_ONCE
 
 
