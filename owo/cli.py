@@ -47,6 +47,8 @@ examples:
   owo run sales.csv --task store --target units
                                        a file of your own: a model for every store
   owo run sales.csv --task store --target units --features price,weekday --loss pinball:0.9
+  owo run log.parquet --task user --target clicks --missing skip
+                                       a file larger than memory, in one pass; Ctrl-C, then --resume
   owo doctor                           is this installation in order?
 """
 
@@ -123,6 +125,19 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--fraction", default=0.1, type=float, metavar="F",
                      help="part of the tasks (mixed: of the points), the first, that scales are taken from "
                      "(default: 0.1)")  # fmt: skip
+    run.add_argument("--stream", action="store_true",
+                     help="read a file block by block, in one pass (always so but for CSV)")  # fmt: skip
+    run.add_argument("--time", metavar="COLUMN", help="streams: column by which the rows of each task must be in order")
+    run.add_argument("--missing", default="raise", choices=("raise", "skip"),
+                     help="streams: what to do with rows that cannot be learned (default: raise)")  # fmt: skip
+    run.add_argument("--categories", metavar="A,B,...", help="streams: columns of text to make 0/1 columns of")
+    run.add_argument("--ends", default="last", choices=("last", "change", "never"),
+                     help="streams: where a task ends: at its last row (default), where the next row has another, "
+                     "or never")  # fmt: skip
+    run.add_argument(
+        "--every", default=60.0, type=float, metavar="SECONDS", help="streams: between two saves (default: 60)"
+    )
+    run.add_argument("--resume", action="store_true", help="streams: go on where a run that was stopped was last saved")
     run.add_argument("--out", default="results", metavar="FOLDER", help="default: results")
 
 
@@ -154,10 +169,10 @@ def _loss(words: str) -> Any:
         raise argparse.ArgumentTypeError(f"{words!r}: {error}") from None
 
 
-def _suffix(loss: Any) -> str:
+def suffix_of(loss: Any) -> str:
     """What the name of a folder says of the loss: nothing of the default one.
 
-    >>> _suffix(owo.Absolute()), _suffix(owo.SquaredHinge()), _suffix(owo.Pinball(0.9))
+    >>> suffix_of(owo.Absolute()), suffix_of(owo.SquaredHinge()), suffix_of(owo.Pinball(0.9))
     ('', '-squared-hinge', '-pinball-0.9')
     """
     name = next(name for name, kind in LOSSES.items() if type(loss) is kind)
@@ -213,18 +228,34 @@ def _run(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise Refused(str(error)) from None
     sources = options.data or list(SHIPPED)
-    folders = [pathlib.Path(options.out) / f"{pathlib.Path(source).stem}{_suffix(options.loss)}" for source in sources]
+    if any(is_streamed(source, options) for source in sources):
+        from owo.cli_streams import run_streams
+
+        return run_streams(sources, options)
+    folders = [
+        pathlib.Path(options.out) / f"{pathlib.Path(source).stem}{suffix_of(options.loss)}" for source in sources
+    ]
     if len(set(folders)) < len(folders):
         raise Refused("two of these would be written to the same folder; run them apart, each with its own --out")
     if (options.task or options.target or options.features) and set(sources) <= set(datasets.names()):
         raise Refused("--task, --target and --features are for CSV files; data sets have columns of their own")
     loaded = [_load(source, options) for source in sources]
     for folder in folders:
-        _require_writable(folder)
+        require_writable(folder)
     comparisons = [_compare(data, settings, folder) for data, folder in zip(loaded, folders, strict=True)]
     for line in table.notes(comparisons[0]):
-        _print_wrapped(line)
+        print_wrapped(line)
     return 1 if any(comparison.violations for comparison in comparisons) else 0
+
+
+def is_streamed(source: str, options: argparse.Namespace) -> bool:
+    """Whether a source is read block by block: asked for, or of a form that nothing else reads."""
+    if source in datasets.names():
+        if options.stream or options.resume:
+            raise Refused(f"{source} is a data set, which is in memory as a whole; --stream and --resume are for files")
+        return False
+    whole = not re.search(r"\.(parquet|arrow|feather|ipc)$", source.lower()) and not pathlib.Path(source).is_dir()
+    return bool(options.stream or options.resume or not whole)
 
 
 def _load(source: str, options: argparse.Namespace) -> Data:
@@ -250,11 +281,7 @@ def _load(source: str, options: argparse.Namespace) -> Data:
 
 
 def _load_csv(source: str, options: argparse.Namespace) -> Data:
-    delimiter = options.delimiter.replace("\\t", "\t")
-    if delimiter == "," and source.endswith(".tsv"):
-        delimiter = "\t"
-    if len(delimiter) != 1:
-        raise Refused(f"--delimiter is {options.delimiter!r}; needed one character, as in --delimiter ';'")
+    delimiter = delimiter_of(source, options)
     names = header(source, delimiter)
     if not (options.task and options.target):
         raise Refused(f"{source} needs --task COLUMN and --target COLUMN; its columns are {', '.join(names)}"
@@ -266,7 +293,18 @@ def _load_csv(source: str, options: argparse.Namespace) -> Data:
     return Data(pathlib.Path(source).stem, block, tuple(columns), about)
 
 
-def _require_writable(folder: pathlib.Path) -> None:
+def delimiter_of(source: str, options: argparse.Namespace) -> str:
+    """What separates the fields of a file, or a refusal."""
+    delimiter: str = options.delimiter.replace("\\t", "\t")
+    if delimiter == "," and source.endswith(".tsv"):
+        return "\t"
+    if len(delimiter) != 1:
+        raise Refused(f"--delimiter is {options.delimiter!r}; needed one character, as in --delimiter ';'")
+    return delimiter
+
+
+def require_writable(folder: pathlib.Path) -> None:
+    """Make the folder, or refuse."""
     try:
         doctor.require_writable(folder)
     except OSError as error:
@@ -278,7 +316,7 @@ def _compare(data: Data, settings: Settings, folder: pathlib.Path) -> Comparison
     from owo import report
 
     began = time.perf_counter()
-    bar = _Bar(data.name)
+    bar = Bar(data.name)
     try:
         comparison = compare(data, settings, bar)
         bar(1.0, "figures")
@@ -288,12 +326,12 @@ def _compare(data: Data, settings: Settings, folder: pathlib.Path) -> Comparison
     finally:
         bar.clear()
     print(f"{data.name}: {table.size(comparison)}")
-    _print_wrapped(data.source)
+    print_wrapped(data.source)
     print()
-    _print_table(table.table(comparison))
+    print_table(table.table(comparison))
     print()
     for line in table.remarks(comparison):
-        _print_wrapped(line)
+        print_wrapped(line)
     print(
         f"{time.perf_counter() - began:.1f} s. Figures and all of this on one page: {folder / 'report.html'}\n",
         flush=True,
@@ -301,11 +339,12 @@ def _compare(data: Data, settings: Settings, folder: pathlib.Path) -> Comparison
     return comparison
 
 
-def _print_wrapped(words: str) -> None:
+def print_wrapped(words: str) -> None:
+    """Print a line, broken where it is too long."""
     print(textwrap.fill(words, 104, subsequent_indent="  "))
 
 
-def _print_table(cells: table.Table) -> None:
+def print_table(cells: table.Table) -> None:
     """Columns apart by two spaces, the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(cells.header, *cells.rows, strict=True)]
     at, groups = 0, []
@@ -321,7 +360,7 @@ def _print_table(cells: table.Table) -> None:
         print("  ".join([row[0].ljust(len(first)), *others]).rstrip())
 
 
-class _Bar:
+class Bar:
     """A progress bar on standard error, where that is a terminal; else nothing."""
 
     def __init__(self, name: str) -> None:

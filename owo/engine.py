@@ -127,6 +127,20 @@ class Engine:
         return self._ledger
 
     @property
+    def points_met(self) -> int:
+        """Points learned so far, those of open tasks too."""
+        return 0 if self.d is None else int(self._clock[kernels.POINTS])
+
+    @property
+    def total_loss(self) -> float:
+        """Loss summed over all points so far, those of open tasks too."""
+        if self.d is None:
+            return 0.0
+        tasks = self._slots.contents()[kernels.Within._fields.index("tasks")]
+        ended = self._ledger.cumulative_loss()
+        return math.fsum([*ended[-1:].tolist(), *tasks[:, 0].tolist(), *tasks[:, 1].tolist()])
+
+    @property
     def bias(self) -> Array:
         """The meta-parameter theta as it stands, array (d,), or (d, k)."""
         self._require_dimension("the bias")

@@ -315,7 +315,7 @@ def test_the_progress_bar_is_drawn_on_a_terminal_and_cleared(monkeypatch):
             return True
 
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    bar = cli._Bar("sales")
+    bar = cli.Bar("sales")
     bar(0.5, "order 1 of 2")
     bar(1.0, "figures")
     bar.clear()

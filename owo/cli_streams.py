@@ -1,0 +1,96 @@
+"""``owo run`` on files that are read block by block."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+from typing import Any
+
+from owo import streaming
+from owo.cli import Bar, Refused, delimiter_of, is_streamed, print_table, print_wrapped, require_writable, suffix_of
+from owo.streams import from_file
+from owo.streams.block import count
+
+
+def run_streams(sources: list[str], options: argparse.Namespace) -> int:
+    """Files that are read block by block."""
+    others = [source for source in sources if not is_streamed(source, options)]
+    if others:
+        raise Refused(f"{others[0]} is not read as a stream, as others are; run them apart, or add --stream")
+    if not (options.task and options.target):
+        raise Refused(f"{sources[0]} needs --task COLUMN and --target COLUMN")
+    folders = [
+        pathlib.Path(options.out) / f"{pathlib.Path(source).stem}{suffix_of(options.loss)}" for source in sources
+    ]
+    if len(set(folders)) < len(folders):
+        raise Refused("two of these would be written to the same folder; run them apart, each with its own --out")
+    for source, folder in zip(sources, folders, strict=True):
+        _stream(source, folder, options)
+    return 0
+
+
+def _stream(source: str, folder: pathlib.Path, options: argparse.Namespace) -> None:
+    """Learn from one file, block by block; write and print what came of it."""
+    categories = dict.fromkeys(_listed(options.categories) or (), "observe")
+    name = pathlib.Path(source).stem
+    bar, path = Bar(name), folder / streaming.CHECKPOINT
+    try:
+        ways = streaming.Ways(options.loss, options.strength, options.step, options.missing == "skip", options.every)
+        ways.check()
+        stream = from_file(
+            source, options.task, options.target, _listed(options.features), time=options.time, missing=options.missing,
+            categories=categories, ends=options.ends, delimiter=delimiter_of(source, options),
+        )  # fmt: skip
+        require_writable(folder)
+        run = _taken_up(path, options.resume)
+        stream.prepare(lambda read, size: bar(read / max(size, 1), "first pass: where tasks end"))
+        if run is None:
+            run = streaming.begun(stream, ways)
+        run.learn(stream, ways, path, bar)
+        run.write(folder)
+    except KeyboardInterrupt:
+        bar.clear()
+        print(f"owo: stopped and saved to {path}; the same command with --resume goes on", file=sys.stderr)
+        raise
+    except FileNotFoundError as error:
+        raise Refused(str(error)) from None
+    except (ArithmeticError, ValueError, TypeError, ImportError) as error:
+        raise Refused(f"{error}") from None
+    except OSError as error:
+        raise Refused(f"{name}: {error.strerror or error}") from None
+    finally:
+        bar.clear()
+    print(f"{name}: {count(run.tasks, 'task')}, {count(run.points, 'point')}, d = {run.encoding.d}")
+    print()
+    print_table(run.table())
+    print()
+    for line in run.remarks():
+        print_wrapped(line)
+    print(
+        f"{run.seconds:.1f} s. The learner ({streaming.LEARNER}), its encoding of points ({streaming.ENCODING}), and "
+        f"the curve of losses ({streaming.CURVE}): {folder}\n",
+        flush=True,
+    )
+
+
+def _taken_up(path: pathlib.Path, resume: bool) -> Any:
+    """The run that was saved there, if it is to be taken up; nothing that is not finished is begun over."""
+    if not path.exists():
+        if resume:
+            print(f"owo: nothing was saved to {path}; the run begins anew", file=sys.stderr)
+        return None
+    if resume:
+        return streaming.Run.load(path)
+    try:
+        unfinished = not streaming.Run.load(path).finished
+    except ValueError:
+        unfinished = False
+    if unfinished:
+        raise Refused(f"{path} is of a run that was stopped. Go on with it: --resume. Or remove it, to begin anew")
+    return None
+
+
+def _listed(words: str | None) -> list[str] | None:
+    """Names of columns, separated by commas."""
+    return [name.strip() for name in words.split(",")] if words else None
