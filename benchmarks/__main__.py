@@ -1,6 +1,6 @@
 """Measure speed and memory, beside peers on the same work: tables, a figure, and a page.
 
-Sections: stream, grid, metric, optimum, points, startup, growth. Peers come with ``pip install -e ".[bench]"``; those
+Sections: stream, grid, metric, optimum, points, startup, growth, files. Peers come with ``pip install -e ".[bench]"``; those
 that are not installed are named. Entries of a race are timed in turn within each repetition; medians. All run on one
 core unless a row says otherwise.
 
@@ -23,7 +23,7 @@ import shutil  # noqa: E402
 from benchmarks import figure  # noqa: E402
 from benchmarks.timing import Section  # noqa: E402
 
-SECTIONS = ("stream", "grid", "metric", "optimum", "points", "startup", "growth")
+SECTIONS = ("stream", "grid", "metric", "optimum", "points", "startup", "growth", "files")
 NAMED = ("owo", "numpy", "numba", "scipy", "cvxpy", "river", "scikit-learn", "vowpalwabbit", "jax", "torch")
 
 

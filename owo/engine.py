@@ -290,7 +290,7 @@ class Engine:
             closing = range(block.n_tasks) if block.contiguous else block.task[block.ends]
             if self._waiting.points:
                 self._waiting.refuse_end(block.keys[code] for code in closing)
-            slots, used, taken = self._slots.assign(block)
+            seats = self._slots.assign(block)
             ended = int(self._clock[kernels.ENDED])
             times = np.arange(ended // stride + 1, (ended + len(closing)) // stride + 1) * stride if stride else ()
             at = np.array(times, dtype=np.float64)
@@ -298,10 +298,10 @@ class Engine:
                 block.n if points else 0, len(closing), len(at), len(self.centre), self._width, self._stage
             )
             self._stream(
-                block.X, block.y, block.task, block.ends, slots, used, taken, written, stride,
+                block.X, block.y, block.task, block.ends, *seats[:3], written, stride,
                 bool(self._clock[kernels.OPEN]) or not block.contiguous, lambda row: block.keys[block.task[row]],
             )  # fmt: skip
-            self._slots.settle(block, slots, taken)
+            self._slots.settle(block, seats)
             self._slots.relieve()
             self._waiting.charge((block.keys[code] for code in closing), written.tasks[:, kernels.OVERLAP])
             self._ledger.append(block.keys, closing, written, at[:, None])

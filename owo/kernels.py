@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from owo._record import as_state, fast_part, keep, kernel, lean_kernel, part
+from owo._record import as_state, fast_part, keep, kernel, lean_kernel, part, prefetch
 from owo.rows import add, bring_near, dot, dots, join, product
 
 # Columns of a law's account, in the order of laws.Account, ...
@@ -286,6 +286,7 @@ def run(
     tally = as_state(ACCOUNT, tally_row)
     n, d = y.shape[0], G.shape[0]
     ahead = AHEAD if d <= WIDE else 0
+    scattered = mixed and d <= WIDE
     all_points = written.losses.shape[0] == n
     r = row = at = 0
     while r < n:
@@ -302,6 +303,12 @@ def run(
                 clock[OPEN] += 1
                 geometry.begin(metric, own)
             bring_near(X, min(r + ahead, n - 1))
+            if scattered:
+                coming = slots[task[min(r + AHEAD, n - 1)]]
+                prefetch(sums, coming)
+                prefetch(states, coming)
+                prefetch(accounts, coming)
+                prefetch(tasks, coming)
             base, along, x2, length2 = geometry.look(X, Z, r, theta, q, own)
             pull = moved = 0.0
             if every_point:

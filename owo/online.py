@@ -138,7 +138,7 @@ class OnlineWithinOnline(Engine):
         saves: Saves,
     ) -> None:  # fmt: skip
         empty, where = True, position_of(stream)
-        for block in as_blocks(stream, self._next_number()):
+        for block in as_blocks(stream, self._next_number):
             empty = False
             for part, written in self._learned(block, stride, points, skip):
                 if points:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,86 @@ def aligned(*shape: int) -> NDArray[np.float64]:
     return room[skip : skip + size].reshape(shape)
 
 
+class Seats(NamedTuple):
+    """Where the tasks of a block are."""
+
+    slots: Places
+    """of every key of the block"""
+    used: Places
+    """all of them, once each"""
+    taken: list[int]
+    """those that were free"""
+    new: NDArray[np.bool_]
+    """which keys were not open"""
+
+
+class Keys(dict[Hashable, int]):
+    """The row of each open task, by key; notes whether it was changed."""
+
+    changed = True
+
+    def __setitem__(self, key: Hashable, row: int) -> None:
+        self.changed = True
+        super().__setitem__(key, row)
+
+    def pop(self, key: Hashable) -> int:  # type: ignore[override]
+        """Remove a key; returns its row."""
+        self.changed = True
+        return super().pop(key)
+
+
+class Table:
+    """``Keys`` as an array, for keys that are whole numbers and not much larger than there are: a tenth of the time."""
+
+    def __init__(self) -> None:
+        self.rows = np.zeros(0, dtype=np.int64)
+
+    def look_up(self, keys: Keys, wanted: Sequence[Hashable]) -> Places:
+        """The rows of the keys wanted, -1 for those that are not open."""
+        if len(wanted) >= WORTH_IT and self._holds(keys, ids := np.asarray(wanted)):
+            return np.asarray(self.rows[ids])
+        return np.fromiter(map(keys.get, wanted, itertools.repeat(-1)), np.int64, len(wanted))
+
+    def _holds(self, keys: Keys, ids: NDArray[Any]) -> bool:
+        """Whether the table has all keys, and a place for these; made anew if the keys were changed elsewhere."""
+        if not _fit(ids, len(keys) + len(ids)):
+            return False
+        if keys.changed:
+            known = np.asarray(list(keys)) if keys else ids[:0]
+            if not _fit(known, len(keys) + len(ids)):
+                return False
+            self.rows = np.full(int(known.max(initial=0)) + 1, -1, dtype=np.int64)
+            self.rows[known] = list(keys.values())
+            keys.changed = False
+        most = int(ids.max()) + 1
+        if most > len(self.rows):
+            self.rows = np.concatenate([self.rows, np.full(2 * most - len(self.rows), -1, dtype=np.int64)])
+        return True
+
+    def renew(self, keys: Keys, gone: Sequence[Hashable], new: Sequence[Hashable], rows: Sequence[int]) -> list[int]:
+        """Change keys and table together; returns the rows of those that are gone."""
+        free = [dict.pop(keys, key) for key in gone]
+        keys.update(zip(new, rows, strict=True))
+        if not keys.changed and (gone or new):
+            if self._holds(keys, np.asarray([*gone, *new])):
+                self.rows[np.asarray(gone, dtype=np.int64)] = -1
+                self.rows[np.asarray(new, dtype=np.int64)] = rows
+            else:
+                keys.changed = True
+        return free
+
+
+WORTH_IT = 1024
+"""Keys for which a table is looked at, or made."""
+
+
+def _fit(ids: NDArray[Any], count: int) -> bool:
+    """Whether these can be places in a table for so many keys."""
+    if ids.dtype.kind != "i" or ids.ndim != 1:
+        return not len(ids)
+    return not len(ids) or bool(ids.min() >= 0 and ids.max() < 8 * count + 2**16)
+
+
 class Slots:
     """Rows of ``kernels.Within`` by task key; a free row is always as new.
 
@@ -37,7 +118,7 @@ class Slots:
         self.d, self.width = d, width
         self.fresh = np.array(law.start(), dtype=np.float64)
         self.clips = type(law).clip is not laws.never_clips
-        self.keys: dict[Hashable, int] = {}
+        self.keys, self._table = Keys(), Table()
         self.free: list[int] = []
         self.arrays = self._rows(0)
         self.spilled = None if spill is None else Spilled(spill, sum(array.shape[1] for array in self.arrays))
@@ -79,6 +160,7 @@ class Slots:
         """Rows for tasks that are open, in this order."""
         rows = self.take(len(keys))
         self.keys.update(zip(distinct(tuple(keys)), rows, strict=True))
+        self.keys.changed = True
         return np.array(rows, dtype=np.int64)
 
     def forget(self, key: Hashable) -> None:
@@ -88,17 +170,17 @@ class Slots:
             array[row] = new[0]
         self.release(key)
 
-    def assign(self, block: Block) -> tuple[Places, Places, list[int]]:
-        """The slot of every key of the block, the slots in use, and those of them that were free.
+    def assign(self, block: Block) -> Seats:
+        """The slot of every key of the block.
 
         Tasks that follow one another, each ending before the next begins, share one row.
         """
-        slots = np.full(len(block.keys), -1, dtype=np.int64)
         if self.spilled is not None:
             self.recall([key for key in block.keys if key in self.spilled.records])
         if self.keys:
-            for code, key in enumerate(block.keys):
-                slots[code] = self.keys.get(key, -1)
+            slots = self._table.look_up(self.keys, block.keys)
+        else:
+            slots = np.full(len(block.keys), -1, dtype=np.int64)
         new = slots < 0
         in_turn = block.contiguous or bool(np.all(block.ends[:-1][block.task[1:] != block.task[:-1]]))
         taken = self.take(1 if in_turn else int(new.sum()))
@@ -106,26 +188,28 @@ class Slots:
         slots[new] = taken[0] if in_turn else taken
         self.now += 1
         self.met[used] = self.now
-        return slots, used, taken
+        return Seats(slots, used, taken, new)
 
     def take(self, count: int) -> list[int]:
         """Remove rows from the free ones."""
         self._reserve(count)
-        return [self.free.pop() for _ in range(count)]
+        taken = self.free[len(self.free) - count :]
+        del self.free[len(self.free) - count :]
+        return taken[::-1]
 
-    def settle(self, block: Block, slots: Places, taken: list[int]) -> None:
+    def settle(self, block: Block, seats: Seats) -> None:
         """After a run: remember which of the block's tasks are still open, free the others' rows."""
-        unused = set(taken)
-        if self.keys:
-            unused.update(row for row in (self.keys.pop(key, None) for key in block.keys) if row is not None)
+        slots, _, taken, new = seats
+        still = np.zeros(len(slots), dtype=np.bool_)
         if not block.contiguous:
-            last = np.empty(len(block.keys), dtype=np.int64)
+            last = np.empty(len(slots), dtype=np.int64)
             last[block.task] = np.arange(block.n)  # of repeated indices the last one stays
-            for code in np.flatnonzero(~block.ends[last]).tolist():
-                row = int(slots[code])
-                self.keys[block.keys[code]] = row
-                unused.discard(row)
-        self.free.extend(unused)
+            still = ~block.ends[last]
+        gone = [block.keys[code] for code in np.flatnonzero(~still & ~new).tolist()]
+        stay = np.flatnonzero(still & new)
+        come, rows = [block.keys[code] for code in stay.tolist()], slots[stay].tolist()
+        self.free.extend(self._table.renew(self.keys, gone, come, rows))
+        self.free.extend(set(taken).difference(rows))
 
     # ------------------------------------------------------------------------------------------------ on the disk
 
@@ -190,7 +274,7 @@ class Slots:
 
     def save(self, rows: Places) -> list[NDArray[np.float64]]:
         """What the given rows hold, for ``restore``."""
-        return [array[rows] for array in self.arrays]
+        return [np.take(array, rows, axis=0, mode="clip") for array in self.arrays]
 
     def restore(self, rows: Places, saved: list[NDArray[np.float64]], taken: list[int]) -> None:
         """Put rows back as they were saved, and free those that were taken."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -97,10 +97,11 @@ def from_tasks(tasks: Iterable[Block | Task | Pair], *, rows: int = ROWS_AT_ONCE
     return _Gathered(tasks, rows)
 
 
-def as_blocks(stream: Stream, first: int = 0) -> Iterator[Block]:
+def as_blocks(stream: Stream, first: int | Callable[[], int] = 0) -> Iterator[Block]:
     """The blocks of anything that can be streamed: a ``Block``, a ``Task``, or an iterable that ``from_tasks`` takes.
 
-    Tasks without a key get the numbers ``first``, ``first + 1``, ... as they come.
+    Tasks without a key get the numbers ``first``, ``first + 1``, ... as they come; a function is asked for the first of
+    these when there is one.
 
     Raises
     ------
@@ -122,17 +123,22 @@ def as_blocks(stream: Stream, first: int = 0) -> Iterator[Block]:
 class _Gathered:
     """The blocks of an iterable of tasks, gathered anew at each iteration."""
 
-    def __init__(self, tasks: Iterable[Any], rows: int = ROWS_AT_ONCE, first: int = 0) -> None:
+    def __init__(self, tasks: Iterable[Any], rows: int = ROWS_AT_ONCE, first: int | Callable[[], int] = 0) -> None:
         if not _is_stream(tasks):
             raise TypeError(_no_stream(tasks))
         self._tasks, self._rows, self._first = tasks, rows, first
 
     def __iter__(self) -> Iterator[Block]:
         pending = _Pending()
-        d = None
+        d, first = None, self._first if isinstance(self._first, int) else None
         for k, item in enumerate(self._tasks):
             whole = isinstance(item, Block)
-            X, y, key = (item.X, item.y, None) if isinstance(item, Block) else _task_of(item, self._first + k)
+            if isinstance(item, Block):
+                X, y, key = item.X, item.y, None
+            else:
+                if first is None:
+                    first = self._first()  # type: ignore[operator]
+                X, y, key = _task_of(item, first + k)
             if d is not None and X.shape[1] != d:
                 what = f"block {k}" if whole else f"task {key!r}"
                 raise ValueError(f"{what} has d = {X.shape[1]} features, those before it {d}; a stream needs one d")
