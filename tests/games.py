@@ -23,6 +23,25 @@ WITHIN = (*ACROSS, owo.Implicit(0.5))
 ORDERS = ("random", "sorted", "repeated", "alternating", "adversarial")
 
 
+def beside(i: int, j: int) -> object:
+    """The outer law for a loss i and an inner law j, in all tests that go through losses and inner laws.
+
+    Every triple is a kernel to compile, and these are compiled once for all: every loss and every inner law, each with
+    every outer law.
+    """
+    return ACROSS[(i + j) % len(ACROSS)]
+
+
+def in_a_metric(i: int, *, vanishes: bool = True) -> tuple[object, object, object]:
+    """A loss, an inner and an outer law, all in turn, for a metric that is a matrix; for the same reason.
+
+    Where the metric may vanish it does not take AdaptiveNorm, which scales with the gradients it meets.
+    """
+    i %= len(LOSSES)
+    inner = WITHIN[4] if i > 5 and not vanishes else WITHIN[1 + i % 3]  # WITHIN[4] is AdaptiveNorm
+    return LOSSES[i], inner, ACROSS[i % len(ACROSS)]
+
+
 def name(record: object) -> str:
     return type(record).__name__
 

@@ -10,7 +10,7 @@ import json
 import sys
 
 import numpy as np
-from games import ACROSS, LOSSES, WITHIN, stream
+from games import LOSSES, WITHIN, beside, stream
 
 import owo
 from owo import kernels
@@ -25,7 +25,7 @@ def results(first: int = 0, stride: int = 1) -> dict[str, np.ndarray]:
         rng = np.random.default_rng([i, j])
         block = stream(rng, LOSSES[i], [5, 1, 9], 11, 1.0, "random")
         for update, blk in (("task", block.interleaved(rng)), ("point", block)):
-            learner = owo.OnlineWithinOnline(LOSSES[i], WITHIN[j], ACROSS[(i + j) % len(ACROSS)], update)
+            learner = owo.OnlineWithinOnline(LOSSES[i], WITHIN[j], beside(i, j), update)
             ledger = learner.run(blk, points=True)
             columns = [*ledger.account, *ledger.tally, ledger.losses, ledger.overlap]
             points = [ledger.points[0][name] for name in ("loss", "prediction")]

@@ -9,7 +9,7 @@ import sys
 from typing import Any, NamedTuple
 
 import numpy as np
-from games import ACROSS
+from games import ACROSS, beside
 
 import owo
 from owo.streams import Block
@@ -79,7 +79,7 @@ def results() -> dict[str, np.ndarray]:
             rng = np.random.default_rng([i, j])
             block = stream(rng, 3, [5, 1, 9], 4, 1.0, "random")
             for update, blk in (("task", block.interleaved(rng)), ("point", block)):
-                learner = owo.OnlineWithinOnline(kind(3), inner, ACROSS[(i + j) % len(ACROSS)], update)
+                learner = owo.OnlineWithinOnline(kind(3), inner, beside(i, j), update)
                 ledger = learner.run(blk, points=True)
                 columns = [*ledger.account, *ledger.tally, ledger.losses, ledger.overlap, ledger.pending]
                 points = [ledger.points[0][name] for name in ("loss", "prediction")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from games import ACROSS, LOSSES, ORDERS, WITHIN, name, stream
+from games import LOSSES, ORDERS, WITHIN, beside, name, stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,7 +72,7 @@ def test_regret_stays_below_its_certificate(i, j, seed, d, lengths, log_scale, l
     rng = np.random.default_rng(seed)
     loss, scale = LOSSES[i], 10.0**log_scale
     factor = 10.0**log_step / scale**2
-    inner, outer = scaled(WITHIN[j], factor), scaled(ACROSS[(i + j) % len(ACROSS)], factor)
+    inner, outer = scaled(WITHIN[j], factor), scaled(beside(i, j), factor)
     block = stream(rng, loss, lengths, d, scale, order)
     if interleave:
         block = block.interleaved(rng)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from games import ACROSS, CLASSIFICATION, LOSSES, ORDERS, WITHIN, name, stream
+from games import CLASSIFICATION, LOSSES, ORDERS, WITHIN, beside, name, stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +15,12 @@ from owo.rkhs.expansion import shortened
 
 LINEAR = Polynomial(1, 0.0)
 KERNELS = (Gaussian(0.7), Gaussian(3.0), Polynomial(2, 1.0), LINEAR)
+GAMES = [(i, (3 * i + 4 * k) % 8) for i in range(len(LOSSES)) for k in range(2)]
+"""A loss and an inner law: every one twice."""
+ONCE = pytest.mark.parametrize(
+    ("i", "j"), GAMES[::2], ids=[f"{name(LOSSES[i])}-{name(WITHIN[j])}" for i, j in GAMES[::2]]
+)
+"""Every loss once, and every law."""
 
 
 def streamed(seed=0, tasks=12, d=3, loss=owo.Absolute(), scale=1.0, order="random", interleaved=False):
@@ -33,12 +39,12 @@ def columns(ledger):
 
 @pytest.mark.parametrize("interleaved", [False, True])
 @pytest.mark.parametrize("update", ["task", "point"])
-@pytest.mark.parametrize("inner", WITHIN, ids=name)
-def test_with_the_linear_kernel_it_is_the_linear_learner(inner, update, interleaved):
-    outer = ACROSS[WITHIN.index(inner) - 2]
-    block = streamed(interleaved=interleaved)
-    plain = owo.OnlineWithinOnline(owo.Absolute(), inner, outer, update)
-    kernel = KernelOnlineWithinOnline(owo.Absolute(), LINEAR, inner, outer, update)
+@ONCE
+def test_with_the_linear_kernel_it_is_the_linear_learner(i, j, update, interleaved):
+    parts = WITHIN[j], beside(i, j), update
+    block = streamed(loss=LOSSES[i], interleaved=interleaved)
+    plain = owo.OnlineWithinOnline(LOSSES[i], *parts)
+    kernel = KernelOnlineWithinOnline(LOSSES[i], LINEAR, *parts)
     theirs, ours = columns(plain.run(block)), columns(kernel.run(block))
     for key in theirs:  # 170 points of sums in another order
         np.testing.assert_allclose(ours[key], theirs[key], rtol=1e-9, atol=1e-9, err_msg=key)
@@ -46,12 +52,12 @@ def test_with_the_linear_kernel_it_is_the_linear_learner(inner, update, interlea
     np.testing.assert_allclose(kernel.predict(X), plain.predict(X), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=name)
-def test_a_gaussian_kernel_is_linear_in_the_coordinates_of_its_functions(loss):
-    block = streamed(1, loss=loss)
+@ONCE
+def test_a_gaussian_kernel_is_linear_in_the_coordinates_of_its_functions(i, j):
+    block = streamed(1, loss=LOSSES[i])
     basis = Nystroem(Gaussian(1.0), block.X, tolerance=0.0)
-    plain = owo.OnlineWithinOnline(loss, owo.GrowingFTRL(0.5), owo.DualAveraging(0.05))
-    kernel = KernelOnlineWithinOnline(loss, Gaussian(1.0), owo.GrowingFTRL(0.5), owo.DualAveraging(0.05))
+    plain = owo.OnlineWithinOnline(LOSSES[i], WITHIN[j], beside(i, j))
+    kernel = KernelOnlineWithinOnline(LOSSES[i], Gaussian(1.0), WITHIN[j], beside(i, j))
     theirs = plain.run(basis.block(block), points=True).points[0]["prediction"]
     ours = kernel.run(block, points=True).points[0]["prediction"]
     # the pivots span all points but for what a share of 1e-16 of k(x, x) hides, 1e-8 of its root
@@ -122,7 +128,7 @@ def comparators(learner, loss, block, rng):
             yield basis.distances(Comparator("", bias, weights, losses, block.keys))
 
 
-@pytest.mark.parametrize(("i", "j"), [(i, (3 * i + 4 * k) % 8) for i in range(len(LOSSES)) for k in range(2)])
+@pytest.mark.parametrize(("i", "j"), GAMES)
 @settings(max_examples=15)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -135,7 +141,7 @@ def comparators(learner, loss, block, rng):
 )
 def test_regret_stays_below_its_certificate(i, j, seed, kernel, budget, update, order, interleaved, scale):
     loss, rng = LOSSES[i], np.random.default_rng(seed)
-    inner, outer = WITHIN[j], ACROSS[(i + j) % len(ACROSS)]  # every law once, with two losses
+    inner, outer = WITHIN[j], beside(i, j)
     block = streamed(seed, 6, 2, loss, scale, order, interleaved)
     learner = KernelOnlineWithinOnline(loss, kernel, inner, outer, update, budget=budget)
     try:
