@@ -11,11 +11,15 @@ import pytest
 import owo
 from owo.online import MANY
 
-INNER = [
-    owo.GrowingFTRL(0.5), owo.AdaptiveNorm(1.0), owo.CoinBetting(limit=0.3), owo.Implicit(0.3),
-    owo.Ball(owo.DualAveraging(0.3), 0.5), owo.Frozen(),
-]  # fmt: skip
-OUTER = [owo.DualAveraging(0.05), owo.CoinBetting(limit=0.1), owo.Ball(owo.InverseSqrt(0.1), 0.2)]
+GAMES = [
+    (owo.Absolute(), owo.GrowingFTRL(0.5), owo.GrowingFTRL(20.0)),
+    (owo.Absolute(), owo.AdaptiveNorm(1.0), owo.AdaptiveNorm(0.2)),
+    (owo.Absolute(), owo.CoinBetting(limit=0.3), owo.CoinBetting(limit=0.1)),
+    (owo.Squared(), owo.Implicit(0.3), owo.AdaptiveNorm(0.1)),
+    (owo.Absolute(), owo.Ball(owo.DualAveraging(0.3), 0.5), owo.Ball(owo.DualAveraging(0.05), 0.2)),
+    (owo.EpsilonInsensitive(0.2), owo.Frozen(), owo.DualAveraging(0.05)),
+]
+"""Laws as they stand beside each other in ``games``, with other numbers: the road is compiled with them anyway."""
 
 
 def points(seed, n=260, d=4, tasks=5):
@@ -51,9 +55,8 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("update", ["task", "point"])
-@pytest.mark.parametrize(("inner", "outer"), list(zip(INNER, OUTER * 2, strict=True)), ids=repr)
-def test_behind_the_door_every_law_does_what_it_does_on_the_road(inner, outer, update):
-    loss = owo.Squared() if isinstance(inner, owo.Implicit) else owo.Absolute()
+@pytest.mark.parametrize(("loss", "inner", "outer"), GAMES, ids=repr)
+def test_behind_the_door_every_law_does_what_it_does_on_the_road(loss, inner, outer, update):
     for seed in range(3):
         quick, plain = (owo.OnlineWithinOnline(loss, inner, outer, update, bias=np.ones(4)) for _ in range(2))
         data = points(seed)
