@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -18,6 +20,8 @@ import owo
 from owo import _record, kernels
 
 HERE = pathlib.Path(__file__).parent
+ONCE = 0, len(WITHIN) + 1
+"""Pairs (0, 0), (1, 1), ...: each loss and each law once."""
 
 
 def start(*arguments, **environment):
@@ -56,7 +60,7 @@ def test_compiled_equals_plain_python(plain):
 def test_compiled_equals_plain_python_bit_for_bit_without_reordering(plain, tmp_path):
     """Under OWO_STRICT=1 nothing is reordered: each loss and each law once, every bit the same."""
     out = tmp_path / "strict.npz"
-    run(HERE / "pairs.py", out, 0, len(WITHIN) + 1, OWO_STRICT="1", NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    run(HERE / "pairs.py", out, *ONCE, OWO_STRICT="1", NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     with np.load(out, allow_pickle=False) as strict:
         assert len(strict.files) == 2 * len(LOSSES)
         for pair in strict.files:
@@ -65,9 +69,9 @@ def test_compiled_equals_plain_python_bit_for_bit_without_reordering(plain, tmp_
 
 @pytest.mark.slow
 def test_a_second_process_compiles_nothing(tmp_path):
-    run(HERE / "pairs.py", tmp_path / "first.npz")
-    found = json.loads(run(HERE / "pairs.py", tmp_path / "second.npz"))
-    assert found == {"hits": len(PAIRS), "misses": 0}
+    run(HERE / "pairs.py", tmp_path / "first.npz", *ONCE)
+    found = json.loads(run(HERE / "pairs.py", tmp_path / "second.npz", *ONCE))
+    assert found == {"hits": len(LOSSES), "misses": 0}
 
 
 SCRIPT = """
@@ -144,34 +148,48 @@ def test_an_edit_recompiles_and_nothing_else_does(tmp_path):
     assert helped[1:] == [0, 1] and helped[0] != first[0]
 
 
-def test_damaged_cache_files_are_compiled_anew(tmp_path):
-    job, cache = script(tmp_path), {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    first = json.loads(run(job, **cache))
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """A script, its cache, and what it said in two processes that began with none at the same time."""
+    folder = tmp_path_factory.mktemp("compiled")
+    job, cache = script(folder), {"NUMBA_CACHE_DIR": str(folder / "cache")}
+    return job, folder / "cache", [json.loads(finish(p)) for p in [start(job, **cache) for _ in range(2)]]
+
+
+@pytest.fixture
+def cached(compiled, tmp_path):
+    """The script, what it said, and a copy of its cache: the files, and the variable that names their folder."""
+    job, folder, outcomes = compiled
+    shutil.copytree(folder, tmp_path / "cache")
     files = sorted((tmp_path / "cache").rglob("*.nbc"))
-    assert files and first[1:] == [0, 1]
+    assert files
+    return job, outcomes[0][0], files, {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+
+def test_two_processes_may_compile_at_once(compiled):
+    job, folder, outcomes = compiled
+    assert outcomes[0][0] == outcomes[1][0]
+    assert json.loads(run(job, NUMBA_CACHE_DIR=str(folder))) == [outcomes[0][0], 1, 0]
+
+
+def test_damaged_cache_files_are_compiled_anew(cached):
+    job, total, files, cache = cached
     for damage in (lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:100] + bytes([b[100] ^ 1]) + b[101:]):
         for file in files:
             file.write_bytes(damage(file.read_bytes()))
-        assert json.loads(run(job, **cache)) == first
-        assert json.loads(run(job, **cache)) == [first[0], 1, 0]  # and written anew
+        assert json.loads(run(job, **cache)) == [total, 0, 1]
+        for content in [file.read_bytes() for file in files]:  # written anew, and whole
+            assert hashlib.sha256(content[32:]).digest() == content[:32] and len(content) > 32
+    assert json.loads(run(job, **cache)) == [total, 1, 0]
 
 
-def test_two_processes_may_compile_at_once(tmp_path):
-    job, cache = script(tmp_path), {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    outcomes = [json.loads(finish(p)) for p in [start(job, **cache) for _ in range(2)]]
-    assert outcomes[0][0] == outcomes[1][0]
-    assert json.loads(run(job, **cache)) == [outcomes[0][0], 1, 0]
-
-
-def test_old_editions_are_swept_away(tmp_path):
-    job, cache = script(tmp_path), {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    run(job, **cache)
-    files = list((tmp_path / "cache").rglob("*.nbc"))
+def test_old_editions_are_swept_away(cached):
+    job, total, files, cache = cached
     for file in files:  # as if another version of the package had written them
         stem, _, name, suffix = file.name.rsplit(".", 3)
         file.rename(file.with_name(f"{stem}.0123456789ab.{name}.{suffix}"))
-    run(job, **cache)
-    assert sorted((tmp_path / "cache").rglob("*.nbc")) == sorted(files)
+    assert json.loads(run(job, **cache)) == [total, 0, 1]
+    assert sorted(pathlib.Path(cache["NUMBA_CACHE_DIR"]).rglob("*.nbc")) == files
 
 
 def test_kernels_work_where_no_cache_can_be_written(monkeypatch):
