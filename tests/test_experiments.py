@@ -259,10 +259,17 @@ def stream(rng):
 """
 
 
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory):
+    """One file for all tests: what it defines is compiled once."""
+    path = tmp_path_factory.mktemp("mine") / "mine.py"
+    path.write_text(MINE)
+    return path
+
+
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_users_law_loss_and_stream_take_part_in_a_study(tmp_path, workers, capsys):
-    (tmp_path / "mine.py").write_text(MINE)
-    assert main(command(tmp_path / "out", "--with", str(tmp_path / "mine.py"), workers=workers)) == 0
+def test_a_users_law_loss_and_stream_take_part_in_a_study(mine, tmp_path, workers, capsys):
+    assert main(command(tmp_path / "out", "--with", str(mine), workers=workers)) == 0
     assert "| mine |" in capsys.readouterr().out
     [held, _] = arrays(tmp_path / "out").values()
     assert held["method"][-1] == "mine" and np.isfinite(held["error"][-1]).all() and held["seen"][-1] == 12
