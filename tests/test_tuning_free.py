@@ -155,7 +155,7 @@ def signs(block):
 @pytest.mark.parametrize("share", [0.0, 1e-3])
 @pytest.mark.parametrize(
     "loss",
-    [owo.Absolute(), owo.Squared(), owo.Hinge(), owo.Logistic(), owo.Pinball(0.9)],
+    [owo.Absolute(), owo.Squared(), owo.Hinge(), owo.Logistic(), owo.SquaredHinge()],
     ids=lambda each: type(each).__name__,
 )
 def test_regret_stays_below_its_certificate(loss, share):
