@@ -123,7 +123,7 @@ def section(scale: float, repetitions: int) -> Section:
         ways = {
             "reading alone": (READ, path),
             "learning, tasks never end": (LEARN, path, "never", "spans"),
-            "learning, first pass included": (LEARN, path, "last", "tasks"),
+            "learning, first pass included": (LEARN, path, "last", "spans"),
             "`owo run`: three learners, encoding, saves": (COMMAND, path),
         }
         found: dict[str, list[list[float]]] = {name: [] for name in ways}

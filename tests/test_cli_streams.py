@@ -118,7 +118,7 @@ def test_a_run_that_was_stopped_is_taken_up_and_ends_with_the_same_bits(how, tmp
         assert run.returncode == 130 and b"stopped and saved to" in told and b"--resume goes on" in told
     saved = tmp_path / "out" / "log" / "run.owo"
     half = streaming.Run.load(saved)
-    assert half.position["position"] in (65536, 3 * 65536, 2 * 65536) and not half.finished
+    assert 0 < half.position["position"] < 400_000 and half.position["position"] % 32768 == 0 and not half.finished
     assert cli.main(words) == 2
     assert "is of a run that was stopped. Go on with it: --resume" in capsys.readouterr().err
     assert cli.main([*words, "--resume"]) == 0

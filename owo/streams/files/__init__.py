@@ -15,7 +15,9 @@ from owo.streams.files.folder import ArrayFolder
 from owo.streams.files.pieces import Source
 from owo.streams.files.stream import Asked, FileStream
 from owo.streams.files.text import CsvFile
-from owo.streams.points import ROWS_AT_ONCE
+
+ROWS = 32768
+"""Rows of a block, unless others are asked for. Some ten times as many are in memory at a time, as rows or columns."""
 
 
 def from_file(
@@ -28,7 +30,7 @@ def from_file(
     missing: str | float | Mapping[str, float] = "raise",
     categories: Mapping[str, Sequence[Any] | str] | None = None,
     ends: str = "last",
-    rows: int = ROWS_AT_ONCE,
+    rows: int = ROWS,
     delimiter: str | None = None,
 ) -> FileStream:
     r"""A stream of blocks of ``rows`` rows from a file of any size, of which a few blocks are in memory at a time.

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from owo.streams.files.cells import ArrowCells
 from owo.streams.files.pieces import Piece, after, cells_of, give_back, recut
+
+KEPT = 8
+"""Pieces of a Parquet file after which memory that Arrow keeps for later is given back."""
 
 BUFFER = 1 << 16
 """Bytes read at once from each column of a Parquet file."""
@@ -110,24 +112,17 @@ class ParquetFile(_Typed):
         if start < self._ends[-1]:
             with self.reading():
                 file = self._opened()
-            batches = _ahead(file.iter_batches(min(rows, 1 << 16), groups, list(columns), use_threads=False))
-            with file, contextlib.closing(batches):  # the thread stops before the file is closed
+            with file:
+                batches = file.iter_batches(min(rows, 1 << 16), groups, list(columns), use_threads=False)
                 gone = start - int(self._ends[first])
-                for table in recut(after(self._safely(batches), gone, self.path), rows):
+                for number, table in enumerate(recut(after(self._safely(batches), gone, self.path), rows)):
                     n, at = len(table), at + len(table)
                     read = int(np.interp(at, self._ends, self._read))
                     yield Piece(at - n, n, cells_of(table, ArrowCells), read)
+                    if number % KEPT == 0:
+                        self._arrow.default_memory_pool().release_unused()
         if at < self._ends[-1]:
             raise ValueError(f"{self.path}: damaged; it holds {at:,} rows, its footer says {self._ends[-1]:,}")
-
-
-def _ahead(batches: Iterator[Any]) -> Generator[Any, None, None]:
-    """The same record batches, each decoded by another thread while the one before it is used."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = thread.submit(next, batches, None)
-            yield batch
 
 
 class ArrowFile(_Typed):

@@ -49,6 +49,18 @@ def policy_of(missing: Any, features: Sequence[str]) -> Policy:
     return Policy(False, {name: float(value) for name, value in missing.items()}, None)
 
 
+class Counts(NamedTuple):
+    """Rows that were left out and values that were filled in, by reason."""
+
+    skipped: Counter[str]
+    filled: Counter[str]
+
+    def add(self, more: Counts) -> None:
+        """Count these, too."""
+        self.skipped.update(more.skipped)
+        self.filled.update(more.filled)
+
+
 class Cut(NamedTuple):
     """The rows of a piece that are kept, as rows of the file, and what is in them."""
 
@@ -61,6 +73,7 @@ class Cut(NamedTuple):
     stop: int
     """The row of the file after the piece."""
     read: int
+    counts: Counts
 
 
 class _Fault(NamedTuple):
@@ -97,8 +110,9 @@ class Cutter:
             self._at[name] = slice(len(self.names), len(self.names) + len(more))
             self.names += more
 
-    def cut(self, piece: Piece, skipped: Counter[str], filled: Counter[str]) -> Cut:
-        """The rows of a piece that are kept; counts the others, and what is filled in, by reason."""
+    def cut(self, piece: Piece) -> Cut:
+        """The rows of a piece that are kept; the others, and what is filled in, are counted by reason."""
+        counts = Counts(Counter(), Counter())
         with self._source.reading():
             ids = piece.cells(self._task).ids()
             X, y, faults = self._numbers(piece)
@@ -107,16 +121,16 @@ class Cutter:
         if gone.any():
             faults.insert(0, _Fault(self._task, "missing", gone))
         faults[1 if gone.any() else 0 : 0] = of_time
-        faults = [fault for fault in faults if not self._fill(fault, X, filled)]
+        faults = [fault for fault in faults if not self._fill(fault, X, counts.filled)]
         rows = np.arange(piece.start, piece.start + piece.n)
         values = None if times is None else times.values
         if faults:
             if not self._policy.skips:
                 self._refuse(faults, piece, ids)
-            kept = self._kept(faults, skipped)
+            kept = self._kept(faults, counts.skipped)
             rows, X, y, values = rows[kept], X[kept], y[kept], None if values is None else values[kept]
             ids = _renumbered(ids, kept)
-        return Cut(rows, X, y, ids, tuple(listed(ids.distinct)), values, piece.start + piece.n, piece.read)
+        return Cut(rows, X, y, ids, tuple(listed(ids.distinct)), values, piece.start + piece.n, piece.read, counts)
 
     # ------------------------------------------------------------------------------------------------------ columns
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
@@ -86,6 +87,15 @@ def after(batches: Iterable[Any], rows: int, path: str) -> Iterator[Any]:
             yield batch.slice(gone)
     if rows:
         raise ValueError(f"{path} has {asked - rows:,} rows; nothing can begin at row {asked:,}")
+
+
+def ahead(items: Iterator[Any]) -> Generator[Any, None, None]:
+    """The same items, each made by another thread while the one before it is used."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
 
 
 def cells_of(table: Any, kind: Callable[[Any], Cells]) -> Callable[[str], Cells]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +15,14 @@ from numpy.typing import NDArray
 from owo.streams.block import Block
 from owo.streams.codes import Codes
 from owo.streams.files.cells import listed
-from owo.streams.files.cutting import Cut, Cutter, Policy
+from owo.streams.files.cutting import Counts, Cut, Cutter, Policy
 from owo.streams.files.ends import LastRows, Order, Turns
-from owo.streams.files.pieces import Piece, Source
+from owo.streams.files.pieces import Piece, Source, ahead
 
 MOST_LEVELS = 1000
 """Levels that may be found in a column of categories; a column with more is likely to be of names."""
 
-FIRST_PASS = 1 << 20
+FIRST_PASS = 1 << 17
 """Rows of the task column looked at together."""
 
 
@@ -164,7 +165,7 @@ class FileStream:
         levels = self._observed(progress)
         last = LastRows()
         if self._asked.ends == "last":
-            for piece, cut in self._first_pass(levels):
+            for piece, cut in ahead(self._first_pass(levels)):
                 with self._source.reading():
                     if cut is None:
                         ids = piece.cells(self._asked.task).ids()
@@ -184,7 +185,7 @@ class FileStream:
             return
         cutter = self._cutter_of(levels)
         for piece in self._source.pieces(cutter.columns, 0, asked.rows):
-            yield piece, cutter.cut(piece, Counter(), Counter())
+            yield piece, cutter.cut(piece)
 
     def _observed(self, progress: Callable[[int, int], None] | None) -> dict[str, list[Any]]:
         """The levels of all categories."""
@@ -223,14 +224,16 @@ class FileStream:
             return
         if self._asked.ends == "last" or None in self._categories.values():
             self.prepare()
-        if self._asked.ends == "change":
-            steps = _changing(self._cuts(), self._order(), Turns(self._source.place))
-        else:
-            steps = _known(self._cuts(), self._order(), None if self._found is None else self._found.last)
-        for block, position, read in steps:
-            self.position, self.bytes_read = position, read
-            if block is not None:
-                yield block
+        with contextlib.closing(ahead(self._cuts())) as cuts:
+            if self._asked.ends == "change":
+                steps = _changing(cuts, self._order(), Turns(self._source.place))
+            else:
+                steps = _known(cuts, self._order(), None if self._found is None else self._found.last)
+            for block, cut in steps:
+                self.position, self.bytes_read = cut.stop, cut.read
+                Counts(self.skipped, self.filled).add(cut.counts)
+                if block is not None:
+                    yield block
         self.bytes_read = self.size
 
     def _cuts(self) -> Iterator[Cut]:
@@ -245,7 +248,7 @@ class FileStream:
         empty = self._start == 0
         for piece in self._source.pieces(cutter.columns, self._start, self._asked.rows):
             empty = False
-            yield cutter.cut(piece, self.skipped, self.filled)
+            yield cutter.cut(piece)
         if empty:
             raise ValueError(f"{self._source.path} has no rows; needed at least one point")
 
@@ -260,8 +263,11 @@ class FileStream:
         return Order(time, advice, self._source.place)
 
 
-Step: TypeAlias = tuple[Block | None, int, int]
-"""A block, if any rows are left in it, and position and bytes read after it."""
+class Step(NamedTuple):
+    """A block, if a cut left one, and the cut: how far the file has been handed out, and what was counted."""
+
+    block: Block | None
+    cut: Cut
 
 
 def _known(cuts: Iterator[Cut], order: Order | None, last: Codes | None) -> Iterator[Step]:
@@ -274,24 +280,26 @@ def _known(cuts: Iterator[Cut], order: Order | None, last: Codes | None) -> Iter
                 at = last[np.searchsorted(last, cut.rows[0]) : np.searchsorted(last, cut.rows[-1], side="right")]
                 ends[np.searchsorted(cut.rows, at)] = True
             block = _block(cut, ends, order)
-        yield block, cut.stop, cut.read
+        yield Step(block, cut)
 
 
 def _changing(cuts: Iterator[Cut], order: Order | None, turns: Turns) -> Iterator[Step]:
     """Blocks whose last row ends its task if the next row has another; each is kept until that is known."""
-    kept: tuple[Block, int, int] | None = None
-    stop, read = 0, 0
+    kept: tuple[Block, Cut] | None = None
+    empty: list[Cut] = []
     for cut in cuts:
-        stop, read = cut.stop, cut.read
         if not len(cut.rows):
+            empty.append(cut)
             continue
         closes, ends = turns.met(cut.ids.codes, cut.keys, cut.rows)
         if kept is not None:
-            yield _closed(kept[0], order) if closes else kept[0], kept[1], kept[2]
-        kept = _block(cut, ends, order), cut.stop, cut.read
+            yield Step(_closed(kept[0], order) if closes else kept[0], kept[1])
+        yield from (Step(None, each) for each in empty)
+        empty.clear()
+        kept = _block(cut, ends, order), cut
     if kept is not None:
-        yield _closed(kept[0], order), kept[1], kept[2]
-    yield None, stop, read
+        yield Step(_closed(kept[0], order), kept[1])
+    yield from (Step(None, each) for each in empty)
 
 
 def _block(cut: Cut, ends: NDArray[np.bool_], order: Order | None) -> Block:
