@@ -17,7 +17,7 @@ EXTRAS_bench := bench,dev
 RUN_NEEDS := $(if $(wildcard .venv/dev.stamp)$(filter-out run,$(MAKECMDGOALS)),.venv/dev.stamp,.venv/run.stamp)
 
 .DEFAULT_GOAL := help
-TARGETS := help|run|test|lint|format$(if $(wildcard benchmarks/__main__.py),|bench)$(if $(wildcard theory/validate/__main__.py),|validate)$(if $(wildcard experiments/__main__.py),|experiments)$(if $(wildcard notebooks/regenerate.py),|notebooks)|clean
+TARGETS := help|run|test|lint|format$(if $(wildcard benchmarks/__main__.py),|bench)$(if $(wildcard tests/fuzz_files.py),|faults)$(if $(wildcard theory/validate/__main__.py),|validate)$(if $(wildcard experiments/__main__.py),|experiments)$(if $(wildcard notebooks/regenerate.py),|notebooks)|clean
 .PHONY: $(subst |, ,$(TARGETS)) FORCE
 
 help:  ## list the targets
@@ -46,6 +46,16 @@ endif
 ifneq ($(findstring validate,$(TARGETS)),)
 validate: .venv/dev.stamp  ## hold every bound against runs of owo; table here, figures and report in results/theory/
 	@$(BIN)/python -m theory.validate $(ARGS)
+endif
+
+ifneq ($(findstring faults,$(TARGETS)),)
+SECONDS ?= 600
+faults: .venv/dev.stamp  ## kill, fill up, damage and wear out what tests do for a moment, for an hour; SECONDS=60 for less
+	OWO_LONG=1 $(BIN)/python -m pytest -s tests/test_faults.py tests/test_checkpoint.py
+	@for kind in parquet arrow ipc csv npy owo toml; do \
+	    printf '%s: files read, refused, MiB grown: ' "$$kind"; \
+	    PYTHONPATH=. $(BIN)/python tests/fuzz_files.py "$$(mktemp -d)" "$$(date +%s)" $(SECONDS) "$$kind" || exit 1; \
+	done
 endif
 
 ifneq ($(findstring experiments,$(TARGETS)),)

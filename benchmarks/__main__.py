@@ -1,8 +1,8 @@
 """Measure speed and memory, beside peers on the same work: tables, a figure, and a page.
 
-Sections: stream, grid, metric, optimum, points, startup, growth, files. Peers come with ``pip install -e ".[bench]"``; those
-that are not installed are named. Entries of a race are timed in turn within each repetition; medians. All run on one
-core unless a row says otherwise.
+Sections: stream, grid, metric, optimum, points, startup, growth, files. Peers come with ``pip install -e ".[bench]"``;
+those that are not installed are named. Entries of a race are timed in turn within each repetition; medians. All run on
+one core unless a row says otherwise.
 
 Usage: python -m benchmarks [SECTION ...] [--quick] [--repetitions N] [--out results/bench] [--docs docs]
 """

@@ -1,4 +1,4 @@
-"""Files larger than memory, a million open tasks, and what a save costs: seconds and resident memory, a process each."""
+"""Files larger than memory, a million open tasks, what a save costs: seconds and resident memory, a process each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import numpy as np
 from benchmarks.timing import Section
 
 D = 20
-ABOUT = f"""A Parquet file of mixed tasks, {D} features and an integer task in float64 and int64, made here and removed again. Reading
-alone is `pyarrow.parquet.ParquetFile.iter_batches` over the same columns with the same settings, and nothing done with the
-rows. Each row is the median over processes of its own; memory is the peak of what is resident (VmHWM), interpreter, numba
-and Arrow included. `first pass` finds where tasks end, by the task column alone."""
+ABOUT = f"""A Parquet file of mixed tasks, {D} features and an integer task in float64 and int64, made here and removed
+again. Reading alone is `pyarrow.parquet.ParquetFile.iter_batches` over the same columns with the same settings, and
+nothing done with the rows. Each row is the median over processes of its own, which use both cores as they see fit;
+memory is the peak of what is resident (VmHWM), interpreter, numba and Arrow included. The first pass finds where tasks
+end, by the task column alone. Open tasks and saves are measured once."""
 
 READ = """
 import sys, time

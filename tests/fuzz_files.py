@@ -1,13 +1,17 @@
 """Damage files at random and read them: it has to work or raise ValueError or TypeError.
 
-``python tests/fuzz_files.py FOLDER SEED SECONDS`` writes the bytes it is about to read into FOLDER first, so that what
-ended the process is still there. Prints how many files it has read, and how many of them were refused.
+Parquet, Arrow IPC, CSV and NumPy files, saved learners (which must never be read as another one), and settings.
+``python tests/fuzz_files.py FOLDER SEED SECONDS [KIND]`` writes the bytes it is about to read into FOLDER first, so
+that what ended the process is still there; KIND is an extension that it keeps to. Prints how many files it has read,
+how many of them were refused, and by how many MiB the memory of the process grew after the first quarter of the time.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
+import resource
 import signal
 import sys
 import time
@@ -20,6 +24,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+import owo
+from experiments.settings import from_file as settings
+from experiments.settings import overridden
 from owo.streams import from_file
 
 LONGEST = 30
@@ -54,7 +61,13 @@ def write(rng: np.random.Generator, folder: Path) -> list[Path]:
     }
     for name, array in arrays.items():
         np.save(folder / "t" / f"{name}.npy", array)
+    learner = owo.OnlineWithinOnline(owo.Absolute(), history=["tasks", "spans"][rng.integers(2)])
+    learner.run(owo.streams.from_arrays(arrays["X"], arrays["sold"], arrays["shop"]))
+    learner.save(folder / "t.owo")
+    (folder / "t.toml").write_text('kind = "regression"\ntasks = 50\nunit = true\nsteps = [0.1, 1.0]\n')
     return [
+        folder / "t.owo",
+        folder / "t.toml",
         folder / "t.parquet",
         folder / "t.arrow",
         folder / "t.ipc",
@@ -93,6 +106,12 @@ def damaged(rng: np.random.Generator, data: bytes) -> bytes:
 
 def read(path: Path, rng: np.random.Generator) -> bool:
     """Whether a file is refused, in one way or another of reading it."""
+    if path.suffix in (".owo", ".toml"):
+        try:
+            owo.OnlineWithinOnline.load(path) if path.suffix == ".owo" else overridden(Settings(), settings(path))
+            return False
+        except ValueError:
+            return True
     kinds: list[dict[str, object]] = [{}, {"missing": "skip"}, {"missing": 0.0}, {"ends": "never"}, {"ends": "change"}]
     kinds += [{"time": "sold", "missing": "skip"}, {"categories": {"open": "observe"}}]
     options: Any = kinds[rng.integers(len(kinds))]
@@ -106,26 +125,44 @@ def read(path: Path, rng: np.random.Generator) -> bool:
         return True
 
 
-def main(folder: Path, seed: int, seconds: float) -> None:
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    kind: str = "regression"
+    tasks: int = 10
+    unit: bool = False
+    steps: tuple[float, ...] = (1.0,)
+
+
+def peak() -> float:
+    """MiB that were resident at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main(folder: Path, seed: int, seconds: float, kind: str = "") -> None:
     warnings.simplefilter("error")
     alarm: Callable[[int], int] = getattr(signal, "alarm", lambda _: 0)  # unhandled, it ends the process
-    until, refused = time.monotonic() + seconds, 0
+    began, refused, early = time.monotonic(), 0, 0.0
     for k in itertools.count():
         rng = np.random.default_rng([seed, k])
-        target = (paths := write(rng, folder))[rng.integers(len(paths))]
+        paths = [path for path in write(rng, folder) if not kind or path.suffix == f".{kind}"]
+        target = paths[rng.integers(len(paths))]
         valid = target.read_bytes()
         for _ in range(10):
             data = damaged(rng, valid)
             target.write_bytes(data)
             alarm(LONGEST)
-            refused += read(target.parent if target.suffix == ".npy" else target, rng)
+            was_refused = read(target.parent if target.suffix == ".npy" else target, rng)
+            assert was_refused or target.suffix != ".owo" or data == valid, "a damaged learner was read"
+            refused += was_refused
             alarm(0)
-        if time.monotonic() > until:
+        spent = time.monotonic() - began
+        early = early or (peak() if spent > seconds / 4 else 0.0)
+        if spent > seconds:
             break
-    print(10 * (k + 1), refused)
+    print(10 * (k + 1), refused, f"{peak() - early:.1f}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:])
     sys.stdout.flush()
     os._exit(0)
