@@ -49,12 +49,12 @@ validate: .venv/dev.stamp  ## hold every bound against runs of owo; table here, 
 endif
 
 ifneq ($(findstring faults,$(TARGETS)),)
-SECONDS ?= 600
-faults: .venv/dev.stamp  ## kill, fill up, damage and wear out what tests do for a moment, for an hour; SECONDS=60 for less
+FUZZ ?= 600
+faults: .venv/dev.stamp  ## kill, fill up, damage and wear out what tests do for a moment, for an hour; FUZZ=60 for less
 	OWO_LONG=1 $(BIN)/python -m pytest -s tests/test_faults.py tests/test_checkpoint.py
 	@for kind in parquet arrow ipc csv npy owo toml; do \
 	    printf '%s: files read, refused, MiB grown: ' "$$kind"; \
-	    PYTHONPATH=. $(BIN)/python tests/fuzz_files.py "$$(mktemp -d)" "$$(date +%s)" $(SECONDS) "$$kind" || exit 1; \
+	    PYTHONPATH=. $(BIN)/python tests/fuzz_files.py "$$(mktemp -d)" "$$(date +%s)" $(FUZZ) "$$kind" || exit 1; \
 	done
 endif
 

@@ -24,6 +24,7 @@ from owo.doors import as_law, as_loss, as_vector, refuse_labels, refuse_open, wh
 from owo.geometry import Fixed
 from owo.geometry.matrices import as_psd
 from owo.growing import Growing
+from owo.guard import Guard, alone
 from owo.iterates import reach_of
 from owo.laws import CoinBetting, DualAveraging, Frozen
 from owo.ledger import Ledger
@@ -118,7 +119,7 @@ class Grid:
         for each in self.configurations:
             OnlineWithinOnline(self.loss, *each)  # refuses what it cannot use
         self.certificates = bool(certificates)
-        self._room = Room()
+        self._room, self._guard = Room(), Guard()
         self._metric = None if metric is None else np.array(metric)
         self.M: Any = None
         self._groups: list[_Group] | None = None
@@ -161,6 +162,7 @@ class Grid:
             raise ValueError("the ledger has no dimension before any data: call run first, or pass bias=")
         return self._ledger
 
+    @alone
     def run(self, stream: Block | Task | Iterable[Any], *, points: bool = False, threads: int = 1) -> GridLedger:
         """Learn from a stream of whole tasks; each block of it in one compiled call for each kind of configuration.
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from _thread import RLock
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Guard(RLock):  # type: ignore[misc]
@@ -52,3 +55,14 @@ class Guard(RLock):  # type: ignore[misc]
                 "them when it is, or read from a copy: copy.deepcopy(learner)"
             )
         return True
+
+
+def alone(method: Method) -> Method:
+    """A method that only one thread at a time may be in, of an object whose ``_guard`` is a ``Guard``."""
+
+    @functools.wraps(method)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with self._guard.held():
+            return method(self, *args, **kwargs)
+
+    return cast(Method, guarded)

@@ -63,6 +63,10 @@ class _Points(base.Estimator):
                 pass
             else:
                 return self._room
+        return self._new_row(x, learn)
+
+    def _new_row(self, x: dict[Any, Any], learn: bool) -> Any:
+        """As ``_row``, for a point that does not name just the features that there are."""
         numbers = self._numbers
         features = [name for name in x if name != self.task]
         if learn:
@@ -119,13 +123,14 @@ class OWORegressor(base.Regressor, _Points):
 
     def learn_one(self, x: dict[Any, Any], y: float) -> None:
         """Learn from a point; without a value of the task's field it is of no task, and is not learned."""
-        task = self._task(x)
+        task = "all" if self.task is None else x.get(self.task)
         if task is not None:
             self._learner.learn_one(self._row(x, learn=True), float(y), task)
 
     def predict_one(self, x: dict[Any, Any]) -> float:
         """The prediction for a point."""
-        prediction: float = self._learner.predict_one(self._row(x, learn=False), self._task(x))
+        task = "all" if self.task is None else x.get(self.task)
+        prediction: float = self._learner.predict_one(self._row(x, learn=False), task)
         return prediction
 
 

@@ -19,6 +19,7 @@ from owo.aggregate import Mixed, Mixture
 from owo.doors import as_loss, fraction, positive, whole
 from owo.grid import Configuration, Grid, GridLedger
 from owo.growing import Growing
+from owo.guard import Guard, alone
 from owo.iterates import adapted
 from owo.lanes import Noted
 from owo.laws import DualAveraging, Frozen, GrowingFTRL, Implicit
@@ -114,7 +115,7 @@ class TuningFree:
         usual = 0.0 if self._within == aggregate.ANYTHING else 1e-3
         self.share = usual if share is None else fraction(share, "share")
         self._mixture = Mixture.begun(len(self.grid))
-        self._ledger = TuningFreeLedger(self.grid)
+        self._ledger, self._guard = TuningFreeLedger(self.grid), Guard()
 
     def __repr__(self) -> str:
         return f"<TuningFree of {len(self.grid)} configurations, {self.loss!r}>"
@@ -145,6 +146,7 @@ class TuningFree:
         counts = self.weights > 0.0  # biases of those that are lost may be anything
         return np.asarray(self.weights[counts] @ self.grid.biases[counts])
 
+    @alone
     def run(
         self, stream: Block | Task | Iterable[Any], *, points: bool = False, weights: bool = False, threads: int = 1
     ) -> TuningFreeLedger:

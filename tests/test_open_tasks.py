@@ -185,6 +185,28 @@ def test_a_second_thread_is_told_and_no_update_is_lost():
     same(one, alone)
 
 
+@pytest.mark.parametrize(
+    "many", [owo.Grid(owo.Absolute(), [owo.GrowingFTRL(1.0)], [owo.DualAveraging(0.1)]), owo.TuningFree(owo.Absolute()),
+             owo.rkhs.KernelOnlineWithinOnline(owo.Absolute(), owo.rkhs.Gaussian(1.0))], ids=repr
+)  # fmt: skip
+def test_so_is_one_of_grids_mixtures_and_kernels(many):
+    inside, go_on, found = threading.Event(), threading.Event(), []
+
+    def stream():
+        inside.set()
+        go_on.wait(30)
+        yield np.ones((2, 4)), np.ones(2)
+
+    thread = threading.Thread(target=lambda: found.append(many.run(stream())))
+    thread.start()
+    assert inside.wait(30)
+    with pytest.raises(RuntimeError, match="another thread is learning with this learner"):
+        many.run([(np.ones((2, 4)), np.ones(2))])
+    go_on.set()
+    thread.join(60)
+    assert len(found[0]) == 1
+
+
 def test_threads_that_hammer_one_learner_lose_nothing():
     """Every point is learned or refused aloud: the learner has met as many as were not refused."""
     one = learner("default")

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from owo import kernels
 from owo.doors import as_law, as_loss, refuse_labels, whole
+from owo.guard import Guard, alone
 from owo.laws import Account, CoinBetting, acts_across
 from owo.ledger import Ledger
 from owo.rkhs.expansion import NUMBERS, Expansion
@@ -97,6 +98,7 @@ class KernelOnlineWithinOnline:
         self._laws = Laws(as_kernel(kernel), as_loss(loss), inner, outer, update == "point", limit)
         self._state: State | None = None
         self.d: int | None = None
+        self._guard = Guard()
         self._ledger: Ledger = KernelLedger(inner, outer, update, np.zeros(2), repr(self))
 
     def __repr__(self) -> str:
@@ -143,6 +145,7 @@ class KernelOnlineWithinOnline:
 
     # ------------------------------------------------------------------------------------------------- streaming
 
+    @alone
     def run(self, stream: Block | Task | Iterable[Any], *, points: bool = False) -> Ledger:
         """Learn from a stream of blocks, tasks, or pairs ``(X, y)``; see ``OnlineWithinOnline.run``.
 
@@ -167,6 +170,7 @@ class KernelOnlineWithinOnline:
             raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
         return self._ledger
 
+    @alone
     def learn_one(self, x: ArrayLike, y: float, task: Hashable) -> float:
         """Predict for ``x`` (d,), suffer the loss against ``y``, learn; returns the prediction that was made.
 
@@ -185,6 +189,7 @@ class KernelOnlineWithinOnline:
         self._state, self.d = after, X.shape[1]
         return float(written.predictions[0])
 
+    @alone
     def end_task(self, task: Hashable) -> None:
         """End an open task: with ``update="task"`` the bias now learns from it. The task's sums are forgotten.
 
