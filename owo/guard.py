@@ -23,7 +23,8 @@ class Guard(RLock):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._thread: int | None = None
+        self.busy: int | None = None
+        """the thread that learns, for longer than one step of the interpreter"""
 
     def __reduce__(self) -> Any:
         return Guard, ()
@@ -40,16 +41,16 @@ class Guard(RLock):  # type: ignore[misc]
     def held(self) -> Iterator[None]:
         """Learning, for longer than one step of the interpreter: other threads can neither learn nor read."""
         self.take()
-        before, self._thread = self._thread, threading.get_ident()
+        before, self.busy = self.busy, threading.get_ident()
         try:
             yield
         finally:
-            self._thread = before
+            self.busy = before
             self.release()
 
     def free_for_reading(self) -> bool:
         """Raise ``RuntimeError`` while another thread learns, which would show numbers that never were."""
-        if self._thread is not None and self._thread != threading.get_ident():
+        if self.busy is not None and self.busy != threading.get_ident():
             raise RuntimeError(
                 "another thread is learning with this learner, whose numbers are not settled before it is done; read "
                 "them when it is, or read from a copy: copy.deepcopy(learner)"

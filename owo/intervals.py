@@ -18,13 +18,16 @@ is at most ``2 / eta_1``.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from owo import checkpoint, saved
 from owo.doors import positive
+from owo.online import OnlineWithinOnline
 
 Array = NDArray[np.float64]
 
@@ -47,6 +50,11 @@ class Coverage(NamedTuple):
     """what ``|inside - coverage|`` cannot exceed, from the run itself"""
     width: float
     """mean width of the intervals that were finite, in units of y"""
+
+
+_STATE = (
+    "coverage", "rate", "_reach", "_largest", "_first", "_points", "_finite", "_missed", "_widths", "_turns", "_last",
+)  # fmt: skip
 
 
 class Intervals:
@@ -143,6 +151,27 @@ class Intervals:
             self._largest, step = score, self.rate * score
             self._turns += 1.0 / self._last - 1.0 / step
             self._last = step
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write this and its learner, an ``OnlineWithinOnline``, to one file, as ``OnlineWithinOnline.save`` does."""
+        if not isinstance(self.learner, OnlineWithinOnline):
+            raise TypeError(f"the learner is a {type(self.learner).__name__}; only an OnlineWithinOnline can be saved")
+        about, arrays = saved.packed(self.learner)
+        own = {name: getattr(self, name) for name in _STATE}
+        checkpoint.write(path, {"kind": "Intervals", "learner": about, "own": own}, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **parts: Any) -> Intervals:
+        """What ``save`` wrote; ``parts`` and errors as of ``OnlineWithinOnline.load``."""
+        about, arrays = checkpoint.read(path)
+        with saved.refusing(path):
+            if about["kind"] != "Intervals":
+                raise ValueError(f"it holds a {about['kind']}")
+            learner = saved.unpacked(OnlineWithinOnline, about["learner"], arrays, parts)
+            made = cls(learner, about["own"]["coverage"], about["own"]["rate"])
+            for name in _STATE[2:]:
+                setattr(made, name, type(getattr(made, name))(about["own"][name]))
+        return made
 
     def coverage_so_far(self) -> Coverage:
         """What came of it; points before the first score above 0 lay inside the whole line and are not counted."""

@@ -158,15 +158,17 @@ class OnlineWithinOnline(Engine):
 
         ``task`` may be any hashable but None; a key that is not open begins a task. See ``end_task``.
         """
-        if self._single is not None:
-            if not self._guard.acquire(False):
-                self._guard.take()
+        single = self._single
+        if single is not None:
+            guard = self._guard
+            if not guard.acquire(False):
+                guard.take()
             try:
-                prediction: float | None = self._single.learn(x, y, task)
+                prediction: float | None = single.learn(x, y, task)
             except TypeError:  # a key that cannot be hashed
                 prediction = None
             finally:
-                self._guard.release()
+                guard.release()
             if prediction is not None:
                 return prediction
         if task is None:
@@ -321,9 +323,10 @@ class OnlineWithinOnline(Engine):
 
     def predict_one(self, x: ArrayLike, task: Hashable = None) -> float | Any:
         """The prediction ``<x, w>``, or (k,), for one point (d,) of an open task, or of a new one (w is the bias)."""
-        if self._single is not None and self._guard.free_for_reading():
+        single = self._single
+        if single is not None and not self._guard.busy:
             try:
-                prediction: float | None = self._single.predict(x, task)
+                prediction: float | None = single.predict(x, task)
             except TypeError:  # a key that cannot be hashed
                 prediction = None
             if prediction is not None:

@@ -124,14 +124,29 @@ class OWORegressor(base.Regressor, _Points):
     def learn_one(self, x: dict[Any, Any], y: float) -> None:
         """Learn from a point; without a value of the task's field it is of no task, and is not learned."""
         task = "all" if self.task is None else x.get(self.task)
-        if task is not None:
-            self._learner.learn_one(self._row(x, learn=True), float(y), task)
+        if task is None:
+            return
+        if len(x) == self._count:  # as ``_row``, without the call
+            try:
+                self._pack(self._room, 8, *self._get(x))
+            except (KeyError, error):
+                pass
+            else:
+                self._learner.learn_one(self._room, float(y), task)
+                return
+        self._learner.learn_one(self._new_row(x, learn=True), float(y), task)
 
     def predict_one(self, x: dict[Any, Any]) -> float:
         """The prediction for a point."""
         task = "all" if self.task is None else x.get(self.task)
-        prediction: float = self._learner.predict_one(self._row(x, learn=False), task)
-        return prediction
+        if len(x) == self._count:
+            try:
+                self._pack(self._room, 8, *self._get(x))
+            except (KeyError, error):
+                pass
+            else:
+                return self._learner.predict_one(self._room, task)
+        return self._learner.predict_one(self._new_row(x, learn=False), task)
 
 
 class OWOClassifier(base.Classifier, _Points):

@@ -7,8 +7,9 @@ from a file has to have the shape that a learner made anew has, before anything 
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,8 +44,15 @@ def load(
 ) -> OnlineWithinOnline:
     """Read a learner, with the parts ``given`` in place of those described; see ``OnlineWithinOnline.load``."""
     about, arrays = checkpoint.read(path)
-    try:
+    with refusing(path):
         return unpacked(kind, about, arrays, given, spill)
+
+
+@contextlib.contextmanager
+def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Whatever goes wrong in this is said of the file: ``ValueError``."""
+    try:
+        yield
     except _Wrong as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
     except Exception as error:  # whatever a file that owo did not write may say

@@ -1,5 +1,7 @@
 """Intervals: what they are, that their coverage is bounded for any labels, and what it is on real streams."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -119,3 +121,24 @@ def test_before_any_data_nothing_is_claimed():
 def test_bad_settings_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         Intervals(Zero(), **options)
+
+
+def test_intervals_are_saved_with_their_learner(tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 3)), rng.normal(size=300)
+    one = owo.Intervals(owo.OnlineWithinOnline(owo.Absolute()), coverage=0.8, rate=0.05)
+    one.save(tmp_path / "before.owo")
+    assert owo.Intervals.load(tmp_path / "before.owo").reach == math.inf
+    for x, label in zip(X[:200], y[:200].tolist(), strict=True):
+        one.learn_one(x, label, "a")
+    one.save(tmp_path / "intervals.owo")
+    other = owo.Intervals.load(tmp_path / "intervals.owo")
+    for x, label in zip(X[200:], y[200:].tolist(), strict=True):
+        assert one.learn_one(x, label, "a") == other.learn_one(x, label, "a")
+    assert one.coverage_so_far() == other.coverage_so_far() and other.coverage == 0.8
+    with pytest.raises(
+        ValueError, match=r"intervals\.owo is not a learner that this version of owo reads: it holds a Interv"
+    ):
+        owo.OnlineWithinOnline.load(tmp_path / "intervals.owo")
+    with pytest.raises(TypeError, match="the learner is a TuningFree; only an OnlineWithinOnline can be saved"):
+        owo.Intervals(owo.TuningFree(owo.Absolute())).save(tmp_path / "x")
