@@ -4,16 +4,20 @@ A stream is a ``Block``, a ``Task``, or an iterable of these or of pairs ``(X, y
 """
 
 import importlib
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from owo.streams.arrays import as_blocks, from_arrays, from_tasks
 from owo.streams.block import Block, Task
 from owo.streams.columns import from_csv, from_frame
 from owo.streams.encoding import Encoding
-from owo.streams.files import from_file
-from owo.streams.files.stream import FileStream
 from owo.streams.fourier import RandomFourier
 from owo.streams.synthetic import Synthetic, Truth
+
+if TYPE_CHECKING:
+    from owo.streams.files import from_file
+    from owo.streams.files.stream import FileStream
+
+_HOMES = {"FileStream": "files.stream", "from_file": "files"}
 
 __all__ = [
     "Block",
@@ -33,8 +37,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Load ``datasets`` on first use."""
+def __getattr__(name: str) -> Any:
+    """Load ``datasets``, and what reads files, on first use."""
     if name == "datasets":
         return importlib.import_module("owo.streams.datasets")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"owo.streams.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'owo.streams' has no attribute {name!r}")
