@@ -46,7 +46,7 @@ def kernel_of(block: Block, parts: Any = None, *, every_point: bool = False) -> 
     inner, outer = parts or laws()
     update: Any = "point" if every_point else "task"
     learner = owo.OnlineWithinOnline(owo.Absolute(), inner, outer, update, bias=np.zeros(block.d))
-    slots, _, _ = learner._slots.assign(block)
+    slots = learner._slots.assign(block).slots
     written = kernels.room(0, block.n_tasks, 0, block.d)
     records = learner.loss, inner, outer, learner.geometry
     arguments = *records, every_point, False, block.X, block.X, block.y, block.task, block.ends

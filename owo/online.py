@@ -148,7 +148,10 @@ class OnlineWithinOnline(Engine):
             if progress is not None:
                 progress(int(self._clock[kernels.POINTS]), int(self._clock[kernels.ENDED]))
             saves.now_and_then()
-        if empty:
+        taken_up = where is not None and stream.position > 0  # at the end, or with rows that were all left out
+        if self.d is None and (taken_up or not empty):
+            raise ValueError("no point of the stream could be learned; learner.skipped and stream.skipped say why")
+        if empty and not taken_up:
             raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
         self.position = where() if where else None
         saves.at_the_end()

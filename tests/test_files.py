@@ -750,3 +750,15 @@ def test_damage_of_any_kind_is_refused_or_read(tmp_path: Path) -> None:
     assert run.returncode == 0, f"seed {seed}, the file is in {tmp_path}\n{run.stderr[-3000:]}"
     files, refused, grown = map(float, run.stdout.split())
     assert 0 < refused < files and grown < 50.0
+
+
+def test_a_stream_that_is_at_its_end_teaches_nothing_more(tmp_path: Path) -> None:
+    whole = stream(as_parquet(sales(), tmp_path))
+    one = owo.OnlineWithinOnline(owo.Absolute())
+    before = len(one.run(whole))
+    assert len(one.run(one.rest_of(whole))) == before
+    fresh = owo.OnlineWithinOnline(owo.Hinge())
+    with pytest.raises(ValueError, match="no point of the stream could be learned"):
+        fresh.run(whole, bad="skip")
+    with pytest.raises(ValueError, match="no point of the stream could be learned"):
+        owo.OnlineWithinOnline(owo.Absolute()).run(whole.from_position(whole.rows or 0))
