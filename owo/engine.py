@@ -302,9 +302,9 @@ class Engine:
                 bool(self._clock[kernels.OPEN]) or not block.contiguous, lambda row: block.keys[block.task[row]],
             )  # fmt: skip
             self._slots.settle(block, seats)
-            self._slots.relieve()
             self._waiting.charge((block.keys[code] for code in closing), written.tasks[:, kernels.OVERLAP])
             self._ledger.append(block.keys, closing, written, at[:, None])
+            self._slots.relieve()
         return written
 
     def _stream(

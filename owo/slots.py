@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
@@ -252,14 +253,21 @@ class Slots:
         self.spilled.drop(keys)
 
     def relieve(self) -> None:
-        """If too many tasks are in memory, send those away that were not met for longest, and an eighth more."""
+        """If too many tasks are in memory, send those away that were not met for longest, and an eighth more.
+
+        Where the disk does not take them they stay, with a warning: they have been learned from already.
+        """
         if self.spilled is None or len(self.keys) <= self.spilled.most:
             return
         count = len(self.keys) - self.spilled.most * 7 // 8
         keys, rows = list(self.keys), np.array(list(self.keys.values()), dtype=np.int64)
         oldest = np.argpartition(self.met[rows], count - 1)[:count]
         gone, places = [keys[at] for at in oldest.tolist()], rows[oldest]
-        self.spilled.put(gone, np.concatenate([array[places] for array in self.arrays], axis=1))
+        try:
+            self.spilled.put(gone, np.concatenate([array[places] for array in self.arrays], axis=1))
+        except OSError as error:
+            warnings.warn(f"open tasks stay in memory: {error}", RuntimeWarning, stacklevel=4)
+            return
         for array, new in zip(self.arrays, self._rows(1), strict=True):
             array[places] = new[0]
         for key in gone:

@@ -94,6 +94,21 @@ def test_tasks_on_disk_come_back_as_they_went(parts, tmp_path):
     assert os.listdir(tmp_path) == ["spilled.owo"]  # scratch files have no name
 
 
+def test_a_disk_that_takes_no_tasks_is_told_and_all_is_learned(monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    here, there = learner("default"), learner("default", spill=owo.Spill(10))
+    block = mixed(n=200, tasks=40)
+    here.run(block)
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.warns(RuntimeWarning, match="open tasks stay in memory: .*No space left on device"):
+        there.run(block.rows(0, 100))
+    monkeypatch.undo()
+    there.run(block.rows(100, 200))
+    same(here, there)
+
+
 def test_where_a_spill_cannot_serve_it_says_so():
     with pytest.raises(ValueError, match="Full keeps matrices of open tasks, which cannot be spilled"):
         learner("full", spill=owo.Spill(10)).run(mixed(n=10))
