@@ -108,8 +108,8 @@ def _add_run(commands: Any) -> None:
         epilog=RUN_EXAMPLES.format(names=", ".join(datasets.names()), losses=", ".join(LOSSES)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    run.add_argument("data", nargs="*", metavar="DATA", help=f"data sets or CSV files (default: {' '.join(SHIPPED)})")
-    run.add_argument("--task", metavar="COLUMN", help="column of a CSV file that says which task a row belongs to")
+    run.add_argument("data", nargs="*", metavar="DATA", help=f"data sets or files (default: {' '.join(SHIPPED)})")
+    run.add_argument("--task", metavar="COLUMN", help="column of a file that says which task a row belongs to")
     run.add_argument("--target", metavar="COLUMN", help="column to predict")
     run.add_argument("--features", metavar="A,B,...", help="columns to predict from (default: all others)")
     run.add_argument(
@@ -125,20 +125,28 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--fraction", default=0.1, type=float, metavar="F",
                      help="part of the tasks (mixed: of the points), the first, that scales are taken from "
                      "(default: 0.1)")  # fmt: skip
-    run.add_argument("--stream", action="store_true",
-                     help="read a file block by block, in one pass (always so but for CSV)")  # fmt: skip
-    run.add_argument("--time", metavar="COLUMN", help="streams: column by which the rows of each task must be in order")
-    run.add_argument("--missing", default="raise", choices=("raise", "skip"),
-                     help="streams: what to do with rows that cannot be learned (default: raise)")  # fmt: skip
-    run.add_argument("--categories", metavar="A,B,...", help="streams: columns of text to make 0/1 columns of")
-    run.add_argument("--ends", default="last", choices=("last", "change", "never"),
-                     help="streams: where a task ends: at its last row (default), where the next row has another, "
-                     "or never")  # fmt: skip
-    run.add_argument(
-        "--every", default=60.0, type=float, metavar="SECONDS", help="streams: between two saves (default: 60)"
-    )
-    run.add_argument("--resume", action="store_true", help="streams: go on where a run that was stopped was last saved")
     run.add_argument("--out", default="results", metavar="FOLDER", help="default: results")
+    about = (
+        "Parquet, Arrow, folders of NumPy arrays; CSV with --stream or --resume. One pass, block by block, saved on the "
+        "way. Learners are parameter-free where no strength or step is given; --orders, --seed and --fraction do not "
+        "matter."
+    )
+    stream = run.add_argument_group("files of any size", "\n".join(textwrap.wrap(about, 104)))
+    stream.add_argument("--stream", action="store_true", help="read CSV so, too")
+    stream.add_argument(
+        "--time", metavar="COLUMN", help="check that the rows of each task are in the order of this one"
+    )
+    left_out = "rows that lack a value or cannot be learned: an error (default), or left out and counted"
+    stream.add_argument("--missing", default="raise", choices=("raise", "skip"), help=left_out)
+    stream.add_argument("--categories", metavar="A,B,...", help="columns of text, each to be 0/1 columns of its values")
+    stream.add_argument(
+        "--ends",
+        default="last",
+        choices=("last", "change", "never"),
+        help="where a task ends: at its last row (default), where another begins, never",
+    )
+    stream.add_argument("--every", default=60.0, type=float, metavar="SECONDS", help="between two saves (default: 60)")
+    stream.add_argument("--resume", action="store_true", help="go on where a run that was stopped was saved last")
 
 
 def _refuse_spaces(argv: list[str]) -> None:
@@ -238,7 +246,7 @@ def _run(options: argparse.Namespace) -> int:
     if len(set(folders)) < len(folders):
         raise Refused("two of these would be written to the same folder; run them apart, each with its own --out")
     if (options.task or options.target or options.features) and set(sources) <= set(datasets.names()):
-        raise Refused("--task, --target and --features are for CSV files; data sets have columns of their own")
+        raise Refused("--task, --target and --features are for files; data sets have columns of their own")
     loaded = [_load(source, options) for source in sources]
     for folder in folders:
         require_writable(folder)

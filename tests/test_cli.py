@@ -191,7 +191,7 @@ def test_names_from_outside_are_escaped(sales, tmp_path, capsys):
         (["wagepan"], "Did you mean owo run wagepan?"),
         (["run", "SALES", *COLUMNS, "--delimiter", "::"], "one character"),
         (["run", "SALES", *COLUMNS, "--delimiter", ";"], "is ';' the right delimiter?"),
-        (["run", "wagepan", "--task", "nr"], "--task, --target and --features are for CSV files"),
+        (["run", "wagepan", "--task", "nr"], "--task, --target and --features are for files"),
         (["run", "wagepan", "wagepan"], "same folder"),
         (["run", "schools"], "OWO_DATA"),
         (["run", "--loss", "hing"], "Did you mean 'hinge'?"),
