@@ -128,8 +128,8 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--out", default="results", metavar="FOLDER", help="default: results")
     about = (
         "Parquet, Arrow, folders of NumPy arrays; CSV with --stream or --resume. One pass, block by block, saved on "
-        "the way. Learners are parameter-free where no strength or step is given; --orders, --seed and --fraction do not "
-        "matter."
+        "the way. Learners are parameter-free where no strength or step is given; --orders, --seed and --fraction "
+        "do nothing."
     )
     stream = run.add_argument_group("files of any size", "\n".join(textwrap.wrap(about, 104)))
     stream.add_argument("--stream", action="store_true", help="read CSV so, too")
