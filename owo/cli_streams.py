@@ -9,6 +9,7 @@ from typing import Any
 
 from owo import streaming
 from owo.cli import Bar, Refused, delimiter_of, is_streamed, print_table, print_wrapped, require_writable, suffix_of
+from owo.ledger import CertificateViolation
 from owo.streams import from_file
 from owo.streams.block import count
 
@@ -25,16 +26,14 @@ def run_streams(sources: list[str], options: argparse.Namespace) -> int:
     ]
     if len(set(folders)) < len(folders):
         raise Refused("two of these would be written to the same folder; run them apart, each with its own --out")
-    for source, folder in zip(sources, folders, strict=True):
-        _stream(source, folder, options)
-    return 0
+    return max(_stream(source, folder, options) for source, folder in zip(sources, folders, strict=True))
 
 
-def _stream(source: str, folder: pathlib.Path, options: argparse.Namespace) -> None:
-    """Learn from one file, block by block; write and print what came of it."""
+def _stream(source: str, folder: pathlib.Path, options: argparse.Namespace) -> int:
+    """Learn from one file, block by block; write and print what came of it. 1 if a certificate was violated."""
     categories = dict.fromkeys(_listed(options.categories) or (), "observe")
     name = pathlib.Path(source).stem
-    bar, path = Bar(name), folder / streaming.CHECKPOINT
+    bar, path, run = Bar(name), folder / streaming.CHECKPOINT, None
     try:
         ways = streaming.Ways(options.loss, options.strength, options.step, options.missing == "skip", options.every)
         ways.check()
@@ -51,7 +50,8 @@ def _stream(source: str, folder: pathlib.Path, options: argparse.Namespace) -> N
         run.write(folder)
     except KeyboardInterrupt:
         bar.clear()
-        print(f"owo: stopped and saved to {path}; the same command with --resume goes on", file=sys.stderr)
+        if run is not None and run.position is not None:
+            print(f"owo: stopped and saved to {path}; the same command with --resume goes on", file=sys.stderr)
         raise
     except FileNotFoundError as error:
         raise Refused(str(error)) from None
@@ -63,7 +63,11 @@ def _stream(source: str, folder: pathlib.Path, options: argparse.Namespace) -> N
         bar.clear()
     print(f"{name}: {count(run.tasks, 'task')}, {count(run.points, 'point')}, d = {run.encoding.d}")
     print()
-    print_table(run.table())
+    try:
+        print_table(run.table())
+    except CertificateViolation as violation:
+        print_wrapped(f"CERTIFICATE VIOLATED: {violation}")
+        return 1
     print()
     for line in run.remarks():
         print_wrapped(line)
@@ -72,6 +76,7 @@ def _stream(source: str, folder: pathlib.Path, options: argparse.Namespace) -> N
         f"the curve of losses ({streaming.CURVE}): {folder}\n",
         flush=True,
     )
+    return 0
 
 
 def _taken_up(path: pathlib.Path, resume: bool) -> Any:

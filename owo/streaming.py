@@ -123,6 +123,7 @@ class Run:
 
         Raises ``KeyboardInterrupt`` after such a save, and whatever the data give rise to; what was saved before stays.
         """
+        self._require(ways)
         rest, where = rest_of(stream, self.position), position_of(stream)
         assert where is not None
         before = {kind: dict(found) for kind, found in self.notes.items()}
@@ -145,6 +146,15 @@ class Run:
             self._note(rest, where(), before)
             self.finished = True
             self.save(path)
+
+    def _require(self, ways: Ways) -> None:
+        """Raise the ``ValueError`` of ways that are not those of the run so far."""
+        for name, learner in ways.learners(self.encoding.d).items():
+            if repr(learner) != repr(self.learners[name]):
+                raise ValueError(
+                    f"the run was begun with {self.learners[name]!r}, and now it would be {learner!r}; give the same "
+                    "loss, strength and step, or begin anew in another folder (--out)"
+                )
 
     def _note(self, rest: FileStream, where: dict[str, Any], before: dict[str, dict[str, int]]) -> None:
         """Where the stream is, and what it left out or filled in; ``before`` is what was so when it was taken up."""
@@ -239,7 +249,8 @@ def begun(stream: FileStream, ways: Ways) -> Run:
 
     That is a tenth of the rows, if the file knows how many it has, but no more than its first block.
     """
-    first = next(iter(stream))
+    with contextlib.closing(stream.blocks()) as blocks:
+        first = next(blocks)
     known = stream.rows or 10 * first.n
     part = min(1.0, max(10, known / 10) / first.n)
     classification = isinstance(ways.loss, (owo.Hinge, owo.SquaredHinge, owo.Logistic))

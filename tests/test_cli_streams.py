@@ -17,7 +17,6 @@ from pyarrow import parquet
 
 import owo
 from owo import cli, streaming
-from owo.streams.files import stream as file_stream
 from tests.states import same
 
 ROWS = 3000
@@ -75,7 +74,7 @@ import sys
 from owo import cli
 from owo.streams.files import stream
 
-real, blocks = stream.FileStream.__iter__, [0]
+real, blocks = stream.FileStream.blocks, [0]
 
 def blocks_of(self):
     for block in real(self):
@@ -85,7 +84,7 @@ def blocks_of(self):
             sys.stdin.readline()
         yield block
 
-stream.FileStream.__iter__ = blocks_of
+stream.FileStream.blocks = blocks_of
 sys.exit(cli.main(sys.argv[1:]))
 """
 
@@ -136,6 +135,13 @@ def test_a_run_that_was_stopped_is_taken_up_and_ends_with_the_same_bits(how, tmp
     assert capsys.readouterr().out.splitlines()[:7] == plain.splitlines()[:7]
 
 
+def test_a_violated_certificate_is_said_and_ends_with_status_1(tmp_path, capsys, monkeypatch):
+    path = written(tmp_path, 2000)
+    monkeypatch.setattr(owo.CoinBetting, "bound", lambda self, account, distance: -1e9 + 0.0 * distance)
+    assert owo_run(path, "--task", "user", "--target", "clicks", "--out", tmp_path) == 1
+    assert "CERTIFICATE VIOLATED: after task" in capsys.readouterr().out
+
+
 def test_another_file_is_not_taken_up(tmp_path, capsys, monkeypatch):
     path = written(tmp_path, 80_000)
     words = ["run", str(path), "--task", "user", "--target", "clicks", "--out", str(tmp_path)]
@@ -143,6 +149,9 @@ def test_another_file_is_not_taken_up(tmp_path, capsys, monkeypatch):
     written(tmp_path, 80_000, seed=1)
     assert cli.main([*words, "--resume"]) == 2
     assert "into another stream: size was" in capsys.readouterr().err.replace("head was", "size was")
+    written(tmp_path, 80_000)
+    assert cli.main([*words, "--resume", "--strength", "2"]) == 2
+    assert "the run was begun with OnlineWithinOnline(" in capsys.readouterr().err
     (tmp_path / "log" / "run.owo").write_bytes(b"something else")
     assert cli.main([*words, "--resume"]) == 2
     assert "run.owo is damaged or not a checkpoint" in capsys.readouterr().err
@@ -201,4 +210,3 @@ def test_a_csv_file_can_be_streamed_and_the_bar_shows_bytes(tmp_path, capsys, mo
     assert owo_run(*words) == 0
     assert "sales: 5 tasks, 3,000 points, d = 2" in capsys.readouterr().out
     assert seen[-1] == (1.0, "3,000 points") and any(doing.startswith("first pass") for _, doing in seen)
-    assert file_stream.FileStream.__iter__  # the module that the interrupted run patches

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -218,6 +218,10 @@ class FileStream:
         return Cutter(self._source, asked.task, asked.target, asked.features, asked.time, asked.policy, levels)
 
     def __iter__(self) -> Iterator[Block]:
+        return self.blocks()
+
+    def blocks(self) -> Generator[Block, None, None]:
+        """The blocks, as iterating gives them; close it to stop early."""
         self._reset()
         if self._start == self.rows:
             self.bytes_read = self.size
