@@ -51,6 +51,15 @@ def page(sections: list[Section], options: argparse.Namespace, picture: str = ""
     return "\n\n".join([head, *shown, *(each.markdown() for each in sections)]) + "\n"
 
 
+def renewed(text: str, sections: list[Section]) -> str:
+    """A page with some of its sections measured anew; the others, and the figure, stay."""
+    head, *parts = ("\n" + text).split("\n## ")
+    held = {part.split("\n", 1)[0].split(":")[0]: part.rstrip() for part in parts}
+    for each in sections:
+        held[each.title.split(":")[0]] = each.markdown().removeprefix("## ")
+    return "\n\n## ".join([head.strip(), *held.values()]) + "\n"
+
+
 def main() -> None:
     """Measure, print, write."""
     assert __doc__ is not None
@@ -59,7 +68,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the points")
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("results/bench"))
-    parser.add_argument("--docs", type=pathlib.Path, help="write performance.md and its figure into this folder, too")
+    parser.add_argument(
+        "--docs",
+        type=pathlib.Path,
+        help="write performance.md and its figure into this folder, too; of some "
+        "sections, if sections are named, and leave the others as they are",
+    )
     options = parser.parse_args()
     unknown = [each for each in options.sections if each not in SECTIONS]
     if unknown:
@@ -75,10 +89,15 @@ def main() -> None:
         done.append(found)
     picture = "performance.png" if figure.draw(done, options.out / "performance.png") else ""
     (options.out / "performance.md").write_text(page(done, options, picture))
-    if options.docs is not None:
-        if picture:
-            shutil.copy(options.out / picture, options.docs / "figures" / picture)
-        (options.docs / "performance.md").write_text(page(done, options, picture and f"figures/{picture}"))
+    if options.docs is None:
+        return
+    kept = options.docs / "performance.md"
+    if options.sections and kept.exists():
+        kept.write_text(renewed(kept.read_text(), done))
+        return
+    if picture:
+        shutil.copy(options.out / picture, options.docs / "figures" / picture)
+    kept.write_text(page(done, options, picture and f"figures/{picture}"))
 
 
 if __name__ == "__main__":
