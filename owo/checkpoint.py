@@ -19,6 +19,7 @@ import json
 import math
 import os
 import pathlib
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -66,14 +67,16 @@ def _plain(array: NDArray[Any]) -> NDArray[Any]:
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file to write to, that takes the place of ``path`` once it is whole and on the disk."""
-    target = pathlib.Path(path)
+    target = pathlib.Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"{os.fspath(path)!r} is a folder; name a file in it")
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
+        os.chmod(name, _mode(target))
         os.replace(name, target)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -81,6 +84,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise
     _sync_folder(target.parent)
     _sweep(target)
+
+
+def _mode(target: pathlib.Path) -> int:
+    """The permissions of the file that was there, or those that a new one gets."""
+    with contextlib.suppress(FileNotFoundError):
+        return stat.S_IMODE(target.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def _sync_folder(folder: pathlib.Path) -> None:
@@ -107,11 +119,13 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Arrays]:
 
     Raises ``FileNotFoundError``, or ``Damaged`` (a ``ValueError``) for anything that ``write`` did not write.
     """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise Damaged(f"{os.fspath(path)} is damaged or not a checkpoint: it is no file")
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         try:
             return _read(file, size)
-        except (Damaged, RecursionError, MemoryError, OverflowError) as error:
+        except (ValueError, RecursionError, MemoryError, OverflowError) as error:
             raise Damaged(
                 f"{os.fspath(path)} is damaged or not a checkpoint: {error or type(error).__name__}"
             ) from None

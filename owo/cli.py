@@ -27,6 +27,9 @@ from owo.compare import Comparison, Data, Settings, compare
 from owo.streams import datasets, from_csv
 from owo.streams.columns import doubt, header
 
+STREAMED = {"time": None, "missing": "raise", "categories": None, "ends": "last", "every": 60.0}
+"""Options of files that are read block by block, and what they are where they are not given."""
+
 SHIPPED = ("wagepan", "airfare", "countymurders")
 
 LOSSES: dict[str, Any] = {
@@ -54,7 +57,8 @@ examples:
 
 RUN_EXAMPLES = """\
 The table, figures, arrays and a page that holds them all, report.html, go to results/NAME/, or with another loss
-than the default to results/NAME-LOSS/, as in results/airfare-hinge/.
+than the default to results/NAME-LOSS/, as in results/airfare-hinge/. Of files of any size there are the learner, its
+encoding of points, the curve of losses, and the page in report.txt.
 
 data sets: {names}
 losses:    {losses}
@@ -240,6 +244,9 @@ def _run(options: argparse.Namespace) -> int:
         from owo.cli_streams import run_streams
 
         return run_streams(sources, options)
+    given = [name for name, usual in STREAMED.items() if getattr(options, name) != usual]
+    if given:
+        raise Refused(f"--{given[0]} is for files that are read block by block; add --stream")
     folders = [
         pathlib.Path(options.out) / f"{pathlib.Path(source).stem}{suffix_of(options.loss)}" for source in sources
     ]

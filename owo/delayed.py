@@ -87,7 +87,7 @@ class Waiting:
         """The point of a ticket, or ``KeyError``."""
         if ticket not in self.points:
             known = 0 < ticket <= self.tickets if isinstance(ticket, int) else False
-            why = "has been told, or dropped" if known else "was never given"
+            why = "has been told, dropped or forgotten" if known else "was never given"
             raise KeyError(f"ticket {ticket!r} {why}; {len(self.points)} points wait for their labels")
         return self.points[ticket]
 

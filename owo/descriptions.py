@@ -9,6 +9,13 @@ import numpy as np
 
 from owo import geometry, laws, losses
 
+LONGEST = 3300
+"""Bits of a whole number that can be a key in a file."""
+
+
+def _short(key: Any) -> str:
+    return f"of {key.bit_length():,} bits" if isinstance(key, int) else repr(key)
+
 
 def written_key(key: Any) -> Any:
     """A task key in JSON, that ``read_key`` makes equal again; ``TypeError`` for a kind that has no such form."""
@@ -20,12 +27,12 @@ def written_key(key: Any) -> Any:
         return {"datetime64": text if np.datetime64(text).dtype == key.dtype else exact}
     if isinstance(key, bytes):
         return {"bytes": key.hex()}
-    if isinstance(key, (np.number, np.str_, np.bool_)):
+    if isinstance(key, (np.number, np.str_, np.bool_)) and not isinstance(key, np.timedelta64):
         key = key.item()
-    if not isinstance(key, (int, float, str, type(None))):
+    if not isinstance(key, (int, float, str, type(None))) or (isinstance(key, int) and key.bit_length() > LONGEST):
         raise TypeError(
-            f"task key {key!r} is a {type(key).__name__}, which cannot be written to a file; those that can are "
-            "numbers, strings, bytes, dates of NumPy, None, and tuples of these"
+            f"task key {_short(key)} is a {type(key).__name__}, which cannot be written to a file; those that can are "
+            "numbers of at most a thousand digits, strings, bytes, dates of NumPy, None, and tuples of these"
         )
     return key
 

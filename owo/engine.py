@@ -28,14 +28,14 @@ from owo.doors import (
 )
 from owo.geometry import Identity
 from owo.geometry.maps import stream
-from owo.guard import Guard
+from owo.guard import Guard, alone
 from owo.iterates import reach_of
 from owo.laws import CoinBetting, Frozen, acts_across, keeps_to_potential
 from owo.ledger import Ledger
 from owo.outputs import output_of
 from owo.slots import Places, Slots, aligned
 from owo.spans import SpanLedger
-from owo.spill import Spill
+from owo.spill import Spill, as_spill
 from owo.streams import Block
 from owo.streams.codes import require_hashable
 from owo.streams.sparse import SparseRows
@@ -80,7 +80,7 @@ class Engine:
         self._output = output_of(self.loss, self.inner, self.geometry)
         self.d: int | None = None
         self._single: Any = None
-        self.spill, self._guard = spill, Guard()
+        self.spill, self._guard = None if spill is None else as_spill(spill), Guard()
         self.position: dict[str, Any] | None = None
         self.skipped: dict[str, int] = {}
         if bias is not None:
@@ -185,6 +185,7 @@ class Engine:
             w -= reach_of(self.inner, slots.states[j]) * pull
         return self._output.shaped(w)
 
+    @alone
     def widen(self, d: int) -> None:
         """Let points have ``d`` features from now on, the first of them those of before; the new ones were 0 so far.
 
@@ -204,6 +205,7 @@ class Engine:
         self._waiting.widen(d)
         self.d, self._single, self._alone = d, None, min(self._alone, MANY - 1)
 
+    @alone
     def end_task(self, task: Hashable) -> None:
         """End an open task: with ``update="task"`` the bias now learns from it. The task's sums are forgotten.
 
@@ -216,7 +218,7 @@ class Engine:
             raise KeyError(f"task {task!r} is not open, so it cannot end; open now: {some}")
         self._waiting.refuse_end((task,))
         written = kernels.room(0, 1, 0, len(self.centre), self._width, self._stage)
-        with self._guard.held(), self._undoing(np.array([j]), []):
+        with self._undoing(np.array([j]), []):
             if not kernels.end_one(
                 self.inner, self.outer, self._seen, self.update == "point", j, self._across(), self._slots.arrays,
                 self._clock, written,
@@ -229,6 +231,7 @@ class Engine:
         self._waiting.charge((task,), written.tasks[:, kernels.OVERLAP])
         self._ledger.append((task,), (0,), written, np.empty((0, 1)))
 
+    @alone
     def forget(self, task: Hashable) -> None:
         """Drop all that is kept of an open task, as if it were new: it never ends, and has no row in the ledger.
 
@@ -239,15 +242,22 @@ class Engine:
         j = None if self.d is None else self._slots.find(task)
         if j is None:
             raise KeyError(f"task {task!r} is not open, so there is nothing to forget")
-        with self._guard.held():
-            if self._map is not None:
-                self._map.open.pop(j, None)
-            self._slots.forget(task)
-            self._waiting.forget(task)
-            if self.update == "task":
-                self._clock[kernels.OPEN] -= 1  # else its gradients stay among those of open tasks, for good
+        if self._map is not None:
+            self._map.open.pop(j, None)
+        self._slots.forget(task)
+        self._waiting.forget(task)
+        if self.update == "task":
+            self._clock[kernels.OPEN] -= 1  # else its gradients stay among those of open tasks, for good
 
     # ------------------------------------------------------------------------------------------------------- steps
+
+    def _count_alone(self, points: int) -> None:
+        """Go on as after so many points that came one by one."""
+        self._alone = points
+        if self._alone >= MANY and self._single is None:
+            from owo.single import Single  # a tenth of the time that ``import owo`` may take
+
+            self._single = Single.of(self)
 
     def _meet(self, X: Array, y: Array, task: Hashable, loss: Any = None) -> Array:
         """Learn one checked point (1, d) of a task that is open or begins, by another loss if one is given."""
@@ -256,8 +266,7 @@ class Engine:
         slots = np.array(taken if slot is None else [slot])
         written = self._output.room(1, 0, 0, len(self.centre), self._width)
         self._stream(X, y, _FIRST, _NO, slots, slots, taken, written, 0, True, lambda row: task, loss)
-        self._slots.keys[task] = int(slots[0])
-        self._slots.relieve()
+        self._slots.seat(task, int(slots[0]))
         return np.asarray(written.predictions)
 
     def _learned(self, block: Block, stride: int, points: bool, skip: bool) -> Iterator[tuple[Block, kernels.Written]]:
@@ -273,7 +282,7 @@ class Engine:
                     raise
                 row, why = error.row, "label" if isinstance(error, RefusedLabel) else "overflow"
             if row:
-                yield part.rows(0, row), self._learn(part.rows(0, row), stride, points)
+                yield from self._learned(part.rows(0, row), stride, points, skip)
             self.skipped[why] = self.skipped.get(why, 0) + 1
             key = part.keys[part.task[row]]
             if part.ends[row] and self.d is not None and self._slots.holds(key):
@@ -286,10 +295,10 @@ class Engine:
     def _learn(self, block: Block, stride: int = 0, points: bool = False) -> kernels.Written:
         """Learn a block in one compiled call, or leave everything as it was."""
         with self._whole():
-            self._accept(block.X, block.y, lambda row: block.keys[block.task[row]])
             closing = range(block.n_tasks) if block.contiguous else block.task[block.ends]
-            if self._waiting.points:
+            if self.d is not None and self._waiting.points:
                 self._waiting.refuse_end(block.keys[code] for code in closing)
+            self._accept(block.X, block.y, lambda row: block.keys[block.task[row]])
             seats = self._slots.assign(block)
             ended = int(self._clock[kernels.ENDED])
             times = np.arange(ended // stride + 1, (ended + len(closing)) // stride + 1) * stride if stride else ()

@@ -166,7 +166,7 @@ class Intervals:
         about, arrays = checkpoint.read(path)
         with saved.refusing(path):
             if about["kind"] != "Intervals":
-                raise ValueError(f"it holds a {about['kind']}")
+                raise ValueError(f"it holds {about['kind']!r}, not Intervals")
             learner = saved.unpacked(OnlineWithinOnline, about["learner"], arrays, parts)
             made = cls(learner, about["own"]["coverage"], about["own"]["rate"])
             for name in _STATE[2:]:

@@ -170,7 +170,8 @@ class Ledger:
 
         With ``update="task"`` gradients reach the bias late: ``sum <g_i, theta_i - theta_end>`` over the points of all
         tasks that ended so far. With ``"point"`` the bias has learned from tasks that have not ended: ``-sum <g_i,
-        theta_i - centre>`` over their points so far, to which a certificate adds ``pending |theta' - centre|``.
+        theta_i - centre>`` over their points so far, to which a certificate adds ``pending |theta' - centre|``. Beside
+        these, what labels that came late have cost the tasks that ended: see ``owo.delayed``.
         """
         return self.tables["tasks"].filled[:, kernels.OVERLAP]
 

@@ -23,7 +23,8 @@ from owo.doors import (
     refuse_open,
     whole,
 )
-from owo.engine import MANY, Engine
+from owo.engine import Engine
+from owo.guard import alone
 from owo.iterates import adapted
 from owo.ledger import Ledger
 from owo.resuming import Saves, position_of, rest_of
@@ -186,20 +187,18 @@ class OnlineWithinOnline(Engine):
         with self._guard.held(), self._whole():
             self._accept(X, labels, lambda row: task)
             predictions = self._meet(X, labels, task)
-            self._alone += 1
-            if self._alone >= MANY and self._single is None:
-                from owo.single import Single  # a tenth of the time that ``import owo`` may take
-
-                self._single = Single.of(self)
+            self._count_alone(self._alone + 1)
         return self._output.plain(predictions[0])
 
     # -------------------------------------------------------------------------------------------- labels that come late
 
+    @alone
     def ask(self, x: ArrayLike, task: Hashable) -> Asked:
         """Predict for ``x`` (d,) now, and learn when ``tell`` brings the label; see ``owo.delayed``.
 
         Returns the prediction and a ticket. Points may wait as long as they have to, of any tasks, and labels come in
-        any order; memory is d floats each. A task ends only when none of its points waits.
+        any order; memory is d floats each. A task ends only when none of its points waits. Where labels come more than
+        a few points late take laws with a step (``GrowingFTRL``, ``DualAveraging``): bettors stake on what they knew.
         """
         if task is None:
             raise ValueError("task is None, which means no task; give the task a key, such as a name or a number")
@@ -207,12 +206,12 @@ class OnlineWithinOnline(Engine):
             raise TypeError(f"{self.loss!r} has {self._output.size} scores; labels can be late for one prediction only")
         require_hashable(task)
         point = as_vector(x, "x", self.d)
-        with self._guard.held():
-            if self.d is None:
-                self._open(np.zeros(len(point)))
-            base = float(self._flat_bias() @ point)
-            return self._waiting.add(Point(task, point, float(self.predict_one(point, task)), base))
+        if self.d is None:
+            self._open(np.zeros(len(point)))
+        base = float(self._flat_bias() @ point)
+        return self._waiting.add(Point(task, point, float(self.predict_one(point, task)), base))
 
+    @alone
     def tell(self, ticket: int, y: float) -> float:
         """Learn from the label of a point that was asked; returns the loss that its prediction had suffered.
 
@@ -235,15 +234,14 @@ class OnlineWithinOnline(Engine):
         slope = float(self.loss.subgradient(asked, label[0]))
         if not math.isfinite(value + slope):
             raise FloatingPointError(f"the loss or its slope overflowed (task {task!r}), so nothing was learned")
-        with self._guard.held():
-            j, base = self._slots.find(task), float(self._flat_bias() @ x)
-            before = (0.0, 0.0) if j is None else self._slots.arrays.tasks[j, :2].tolist()
-            now = float(self._meet(x[None, :], _ZERO, task, Linear(slope))[0])
-            j = self._slots.keys[task]
-            self._slots.arrays.tasks[j, :2] = kernels.compensated(*before, value)
-            del self._waiting.points[ticket]
-            self._waiting.pay(task, slope * (asked - now))
-            self._tell_laws(j, slope * (asked - asked_base - now + base), slope * (asked_base - base))
+        j, base = self._slots.find(task), float(self._flat_bias() @ x)
+        before = (0.0, 0.0) if j is None else self._slots.arrays.tasks[j, :2].tolist()
+        now = float(self._meet(x[None, :], _ZERO, task, Linear(slope))[0])
+        j = self._slots.keys[task]  # just met, so in memory
+        self._slots.arrays.tasks[j, :2] = kernels.compensated(*before, value)
+        del self._waiting.points[ticket]
+        self._waiting.pay(task, slope * (asked - now))
+        self._tell_laws(j, slope * (asked - asked_base - now + base), slope * (asked_base - base))
         return value
 
     def _tell_laws(self, j: int, inside: float, across: float) -> None:
@@ -253,6 +251,7 @@ class OnlineWithinOnline(Engine):
         if self.update == "point":
             self._meta[:] = self.outer.late(as_state(self.outer.start(), self._meta), across)
 
+    @alone
     def drop(self, ticket: int) -> None:
         """Forget a point whose label will not come; ``KeyError`` if none waits under this ticket."""
         if self.d is None:
@@ -267,6 +266,7 @@ class OnlineWithinOnline(Engine):
 
     # ------------------------------------------------------------------------------------------------------ on the disk
 
+    @alone
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all there is of the learner to one file: whole, or not at all (see ``owo.checkpoint``).
 
@@ -281,8 +281,7 @@ class OnlineWithinOnline(Engine):
         TypeError
             A task key of another kind.
         """
-        with self._guard.held():
-            saved.save(self, path)
+        saved.save(self, path)
 
     @classmethod
     def load(
@@ -318,9 +317,10 @@ class OnlineWithinOnline(Engine):
     def rest_of(self, stream: Any) -> Any:
         """What is left of a stream of ``owo.streams.from_file`` after what this learner, saved in between, has seen.
 
-        All of it, if the learner has seen none. Raises ``ValueError`` if it is not the same file, read the same way.
+        All of it, if the learner has met no points. Raises ``ValueError`` if it is not the same file, read the same
+        way, or the learner met points of another origin.
         """
-        return rest_of(stream, self.position)
+        return rest_of(stream, self.position, self.points_met)
 
     # ------------------------------------------------------------------------------------------------------- predicting
 

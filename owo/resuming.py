@@ -16,11 +16,20 @@ def position_of(stream: Any) -> Callable[[], dict[str, Any]] | None:
     if not (hasattr(stream, "position") and hasattr(stream, "identity")):
         return None
     identity = stream.identity()
-    return lambda: {"position": int(stream.position), "identity": identity}
+    return lambda: {
+        "position": int(stream.position), "identity": identity,
+        **{name: dict(getattr(stream, name, {})) for name in ("skipped", "filled")},
+    }  # fmt: skip
 
 
-def rest_of(stream: Any, position: dict[str, Any] | None) -> Any:
+def rest_of(stream: Any, position: dict[str, Any] | None, points: int = 0) -> Any:
     """What is left of the stream after that position; see ``OnlineWithinOnline.rest_of``."""
+    if position is None and points:
+        raise ValueError(
+            f"the learner has met {points:,} points, and does not know where in a file: they came from no stream of "
+            "owo.streams.from_file itself. Pass run that stream (for encoded points stream.encoded(encoding)), not "
+            "blocks made from it"
+        )
     if position is None:
         return stream
     if not (hasattr(stream, "from_position") and hasattr(stream, "identity")):
@@ -32,7 +41,8 @@ def rest_of(stream: Any, position: dict[str, Any] | None) -> Any:
             f"the learner was {position['position']:,} rows into another stream: {other[0]} was "
             f"{before.get(other[0])!r} and is {now.get(other[0])!r}. Give the same file and options, or begin anew"
         )
-    return stream.from_position(position["position"])
+    counts = {name: position[name] for name in ("skipped", "filled") if position.get(name)}
+    return stream.from_position(position["position"], **counts)
 
 
 class Saves:
@@ -40,6 +50,8 @@ class Saves:
 
     def __init__(self, learner: Any, path: str | os.PathLike[str] | None, every: float) -> None:
         self.learner, self.path, self.every = learner, path, positive(every, "every")
+        if path is not None and not os.path.isdir(os.path.dirname(os.fspath(path)) or "."):
+            raise FileNotFoundError(f"autosave is {os.fspath(path)!r}, and there is no such folder; make it first")
         self.last = time.monotonic()
 
     def now_and_then(self) -> None:

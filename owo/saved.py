@@ -20,17 +20,20 @@ from owo import checkpoint, kernels
 from owo.checkpoint import Arrays, Damaged
 from owo.delayed import Point, Waiting
 from owo.descriptions import described, read_key, revived, written_key
+from owo.doors import whole
+from owo.geometry import Diagonal, Identity, Scalar
 from owo.geometry.maps import shaped_as
-from owo.spans import ROWS, SpanLedger
+from owo.spans import ENDED, ROWS, SpanLedger
 from owo.spill import Spill
+from owo.streams.codes import require_hashable
 
 if TYPE_CHECKING:
     from owo.online import OnlineWithinOnline
 
 ROLES = ("loss", "inner", "outer", "geometry")
 _STATE = ("centre", "_total", "_theta", "_meta", "_tally", "_pending")
-_WIDEST = 2**20
-"""Numbers of weights above which a file with a metric is not believed."""
+_WIDEST = 2**22
+"""Numbers that the metric of a small file may have."""
 
 
 def save(learner: OnlineWithinOnline, path: str | os.PathLike[str]) -> None:
@@ -69,7 +72,7 @@ def packed(learner: OnlineWithinOnline) -> tuple[dict[str, Any], Arrays]:
     about |= {role: described(getattr(learner, role)) for role in ROLES}
     start = None if learner._start is None else np.asarray(learner._start, dtype=np.float64)
     about |= {"update": learner.update, "history": learner.history, "d": learner.d, "position": learner.position}
-    about["skipped"] = dict(learner.skipped)
+    about |= {"skipped": dict(learner.skipped), "alone": 0 if learner.d is None else learner._alone}
     about["start"] = None if start is None else list(start.shape)
     arrays: Arrays = {} if start is None else {"start": start.ravel()}
     if learner.d is None:
@@ -98,18 +101,20 @@ def unpacked(
 ) -> OnlineWithinOnline:
     """The learner that ``packed`` described."""
     if about["kind"] != "OnlineWithinOnline":
-        raise ValueError(f"it holds a {about['kind']}")
+        raise ValueError(f"it holds {about['kind']!r}, not an OnlineWithinOnline")
     parts = {role: _part(role, about[role], given.get(role)) for role in ROLES}
     start = None if about["start"] is None else arrays["start"].reshape(about["start"])
     learner = kind(**parts, update=about["update"], history=about["history"], metric=start, spill=spill)
-    learner.position, learner.skipped = about["position"], dict(about["skipped"])
+    learner.position, learner.skipped = _position(about["position"]), _counts(about["skipped"])
     if about["d"] is None:
         return learner
     centre = arrays["centre"]
     if centre.ndim != 1 or not 0 < about["d"] * learner._output.size == len(centre):
         raise ValueError(f"its centre has shape {centre.shape} for d = {about['d']!r}")
-    if learner.geometry.learns and "map.play" not in arrays and len(centre) > _WIDEST:
-        raise ValueError(f"its metric has {len(centre)} coordinates")
+    if not isinstance(learner.geometry, (Identity, Scalar, Diagonal)):
+        numbers = sum(array.size for array in arrays.values())
+        if len(centre) ** 2 > max(numbers, _WIDEST):  # more than a learner of this file can have
+            raise ValueError(f"it has {numbers:,} numbers, and a metric in {len(centre):,} dimensions")
     if "map.play" in arrays:
         shaped_as(arrays, "map.play", np.zeros((len(centre), len(centre))))
     learner._open(centre)
@@ -130,7 +135,18 @@ def unpacked(
         raise ValueError(f"{len(keys)} tasks are open, and its clock says {learner._clock[kernels.OPEN]}")
     _unpack_waiting(learner._waiting, learner.d, about, arrays)
     _unpack_ledger(learner.ledger, about, arrays)
+    learner._count_alone(whole(about.get("alone", 0), "alone"))
     return learner
+
+
+def _position(value: Any) -> dict[str, Any] | None:
+    if value is not None and not (isinstance(value, dict) and isinstance(value["identity"], dict)):
+        raise ValueError(f"its position is {value!r}")
+    return None if value is None else {**value, "position": whole(value["position"], "position")}
+
+
+def _counts(value: Any) -> dict[str, int]:
+    return {str(why): whole(times, why) for why, times in value.items()}
 
 
 def _part(role: str, description: dict[str, Any], given: Any) -> Any:
@@ -148,7 +164,7 @@ def _shown(description: dict[str, Any]) -> str:
 
 
 def _unpack_clock(learner: OnlineWithinOnline, clock: NDArray[Any]) -> None:
-    if clock.dtype != np.int64 or clock.shape != learner._clock.shape or (clock < 0).any():
+    if clock.dtype != np.int64 or clock.shape != learner._clock.shape or (clock < 0).any() or (clock > 2**60).any():
         raise ValueError(f"its clock is {clock!r}")
     learner._clock[...] = clock
 
@@ -166,11 +182,16 @@ def _pack_keys(name: str, keys: Sequence[Hashable], about: dict[str, Any], array
 
 def _unpack_keys(name: str, about: dict[str, Any], arrays: Arrays) -> list[Hashable]:
     if f"{name}.keys" in about:
-        return [read_key(key) for key in about[f"{name}.keys"]]
-    found = arrays[f"{name}.keys"]
-    if found.dtype != np.int64 or found.ndim != 1:
-        raise ValueError(f"its keys are an array of {found.dtype}, {found.shape}")
-    return list(found.tolist())
+        found = [read_key(key) for key in about[f"{name}.keys"]]
+        for key in found:
+            require_hashable(key)
+            if key is None:
+                raise ValueError("a task has the key None")
+        return found
+    numbers = arrays[f"{name}.keys"]
+    if numbers.dtype != np.int64 or numbers.ndim != 1:
+        raise ValueError(f"its keys are an array of {numbers.dtype}, {numbers.shape}")
+    return list(numbers.tolist())
 
 
 # ------------------------------------------------------------------------------------- points that wait for labels
@@ -189,7 +210,7 @@ def _pack_waiting(waiting: Waiting, about: dict[str, Any], arrays: Arrays) -> No
 
 def _unpack_waiting(waiting: Waiting, d: int | None, about: dict[str, Any], arrays: Arrays) -> None:
     tickets = arrays["waiting.tickets"]
-    if tickets.dtype != np.int64 or tickets.ndim != 1:
+    if tickets.dtype != np.int64 or tickets.ndim != 1 or (tickets < 0).any() or (tickets > tickets[0]).any():
         raise ValueError(f"its tickets are {tickets.dtype} {tickets.shape}")
     waiting.tickets, *numbers = tickets.tolist()
     tasks, owing = _unpack_keys("waiting", about, arrays), _unpack_keys("costs", about, arrays)
@@ -226,8 +247,8 @@ def _unpack_ledger(ledger: Any, about: dict[str, Any], arrays: Arrays) -> None:
     if isinstance(ledger, SpanLedger):
         count = arrays["spans.count"]
         fits = count.dtype == np.int64 and count.shape == (2,) and 0 <= count[0] <= ROWS and 1 <= count[1] < 2**60
-        if not fits:
-            raise ValueError(f"its spans are counted as {count!r}")
+        if not (fits and np.isfinite(arrays["spans.rows"][:, ENDED]).all()):
+            raise ValueError(f"its spans are counted as {count!r}, or are not finite")
         ledger.rows[: count[0]] = shaped_as(arrays, "spans.rows", ledger.rows[: count[0]])
         ledger.count[...] = count
         names: Any = ("path", "path_tasks")

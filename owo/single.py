@@ -255,8 +255,7 @@ class Single:
             p = self._learn(self.kinds, self.values, self.places, x, y, slot)
         finally:
             if p == p:
-                self.slots.keys[task] = slot
-                self.slots.relieve()
+                self.slots.seat(task, slot)
             else:
                 self.slots.free.append(slot)
         return p if p == p else None

@@ -62,7 +62,8 @@ class Table:
 
     def look_up(self, keys: Keys, wanted: Sequence[Hashable]) -> Places:
         """The rows of the keys wanted, -1 for those that are not open."""
-        if len(wanted) >= WORTH_IT and self._holds(keys, ids := np.asarray(wanted)):
+        ids = _numbers(wanted) if len(wanted) >= WORTH_IT else None
+        if ids is not None and self._holds(keys, ids):
             return np.asarray(self.rows[ids])
         return np.fromiter(map(keys.get, wanted, itertools.repeat(-1)), np.int64, len(wanted))
 
@@ -71,8 +72,8 @@ class Table:
         if not _fit(ids, len(keys) + len(ids)):
             return False
         if keys.changed:
-            known = np.asarray(list(keys)) if keys else ids[:0]
-            if not _fit(known, len(keys) + len(ids)):
+            known = _numbers(list(keys))
+            if known is None or not _fit(known, len(keys) + len(ids)):
                 return False
             self.rows = np.full(int(known.max(initial=0)) + 1, -1, dtype=np.int64)
             self.rows[known] = list(keys.values())
@@ -87,9 +88,10 @@ class Table:
         free = [dict.pop(keys, key) for key in gone]
         keys.update(zip(new, rows, strict=True))
         if not keys.changed and (gone or new):
-            if self._holds(keys, np.asarray([*gone, *new])):
-                self.rows[np.asarray(gone, dtype=np.int64)] = -1
-                self.rows[np.asarray(new, dtype=np.int64)] = rows
+            ids = _numbers([*gone, *new])
+            if ids is not None and self._holds(keys, ids):
+                self.rows[ids[: len(gone)]] = -1
+                self.rows[ids[len(gone) :]] = rows
             else:
                 keys.changed = True
         return free
@@ -99,10 +101,18 @@ WORTH_IT = 1024
 """Keys for which a table is looked at, or made."""
 
 
+def _numbers(keys: Sequence[Hashable]) -> Places | None:
+    """Keys as an array, if all are whole numbers, and none is so large that it does not fit."""
+    if not set(map(type, keys)) <= {int}:
+        return None
+    try:
+        return np.fromiter(keys, np.int64, len(keys))
+    except OverflowError:
+        return None
+
+
 def _fit(ids: NDArray[Any], count: int) -> bool:
     """Whether these can be places in a table for so many keys."""
-    if ids.dtype.kind != "i" or ids.ndim != 1:
-        return not len(ids)
     return not len(ids) or bool(ids.min() >= 0 and ids.max() < 8 * count + 2**16)
 
 
@@ -217,13 +227,23 @@ class Slots:
     def find(self, key: Hashable) -> int | None:
         """The row of an open task, which is brought back if it is on disk; None if the task is not open."""
         row = self.keys.get(key)
-        if row is None and self.spilled is not None and key in self.spilled.records:
+        back = row is None and self.spilled is not None and key in self.spilled.records
+        if back:
             self.recall([key])
             row = self.keys[key]
         if row is not None and self.spilled is not None:
             self.now += 1
             self.met[row] = self.now
+        if back:
+            self.relieve()
         return row
+
+    def seat(self, key: Hashable, row: int) -> None:
+        """A task is open, in a row that was taken for it."""
+        self.keys[key] = row
+        self.now += 1
+        self.met[row] = self.now
+        self.relieve()
 
     def holds(self, key: Hashable) -> bool:
         """Whether a task is open."""
@@ -259,7 +279,7 @@ class Slots:
         """
         if self.spilled is None or len(self.keys) <= self.spilled.most:
             return
-        count = len(self.keys) - self.spilled.most * 7 // 8
+        count = len(self.keys) - max(1, self.spilled.most * 7 // 8)
         keys, rows = list(self.keys), np.array(list(self.keys.values()), dtype=np.int64)
         oldest = np.argpartition(self.met[rows], count - 1)[:count]
         gone, places = [keys[at] for at in oldest.tolist()], rows[oldest]

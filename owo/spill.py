@@ -32,6 +32,18 @@ class Spill(NamedTuple):
     folder: str | os.PathLike[str] | None = None
 
 
+def as_spill(value: Any) -> Spill:
+    """A ``Spill`` that can be used, or ``TypeError``, ``ValueError``."""
+    if not isinstance(value, Spill):
+        raise TypeError(f"spill is {value!r}; needed owo.Spill(most), such as owo.Spill(100_000)")
+    whole(value.most, "most", 1)
+    if value.folder is not None and not os.path.isdir(value.folder):
+        raise ValueError(
+            f"there is no folder {os.fspath(value.folder)!r} for the tasks that are spilled; make it first"
+        )
+    return value
+
+
 class Spilled:
     """Rows (width,) by key, in a file of records."""
 

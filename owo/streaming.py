@@ -37,7 +37,8 @@ from owo.table import Table, loss_name, number
 Progress = Callable[[float, str], None]
 
 INDEPENDENT, OWO, CONSTANT = "independent", "OWO, per point", "no learning: the mean"
-CHECKPOINT, LEARNER, ENCODING, CURVE = "run.owo", "learner.owo", "encoding.json", "curve.csv"
+CHECKPOINT, LEARNER, ENCODING, FEATURES = "run.owo", "learner.owo", "encoding.json", "features.json"
+CURVE, REPORT = "curve.csv", "report.txt"
 
 
 class Ways(NamedTuple):
@@ -74,7 +75,8 @@ class Run:
     def __init__(self, learners: dict[str, OnlineWithinOnline], encoding: Encoding, names: list[str]) -> None:
         self.learners, self.encoding, self.names = learners, encoding, names
         self.position: dict[str, Any] | None = None
-        self.notes: dict[str, dict[str, int]] = {"skipped": {}, "filled": {}}
+        self.curve: list[list[float]] = []
+        """part of the file, points, and the losses of the learners so far"""
         self.seconds = 0.0
         self.finished = False
 
@@ -85,7 +87,7 @@ class Run:
         about: dict[str, Any] = {"kind": "owo run", "position": self.position, "names": self.names}
         about |= {
             "encoding": self.encoding.to_dict(),
-            "notes": self.notes,
+            "curve": self.curve,
             "seconds": self.seconds,
             "learners": {},
             "finished": self.finished,
@@ -106,7 +108,8 @@ class Run:
                 for name, own in about["learners"].items()
             }
             run = cls(learners, Encoding.from_dict(about["encoding"]), list(about["names"]))
-            run.position, run.notes, run.seconds = about["position"], about["notes"], float(about["seconds"])
+            run.position, run.seconds = about["position"], float(about["seconds"])
+            run.curve = [[float(value) for value in row] for row in about["curve"]]
             run.finished = bool(about["finished"])
             for name in (INDEPENDENT, OWO, CONSTANT):
                 learners[name]
@@ -124,17 +127,17 @@ class Run:
         Raises ``KeyboardInterrupt`` after such a save, and whatever the data give rise to; what was saved before stays.
         """
         self._require(ways)
-        rest, where = rest_of(stream, self.position), position_of(stream)
+        rest = rest_of(stream.encoded(self.encoding), self.position)
+        where = position_of(rest)
         assert where is not None
-        before = {kind: dict(found) for kind, found in self.notes.items()}
         spent, began = self.seconds, time.monotonic()
         last = began
         with between_blocks() as interrupted:
             for block in rest:
-                encoded = self.encoding.block(block)
                 for learner in self.learners.values():
-                    learner.run(encoded, bad="skip" if ways.skip else "raise")
-                self._note(rest, where(), before)
+                    learner.run(block, bad="skip" if ways.skip else "raise")
+                self.position = where()
+                self._draw(rest.bytes_read / max(rest.size, 1))
                 self.seconds = spent + time.monotonic() - began
                 progress(rest.bytes_read / max(rest.size, 1), count(self.points, "point"))
                 if interrupted():
@@ -143,8 +146,8 @@ class Run:
                 if time.monotonic() - last >= ways.every:
                     self._save_or_warn(path)
                     last = time.monotonic()
-            self._note(rest, where(), before)
-            self.finished = True
+            self.position, self.finished = where(), True
+            self._draw(math.inf)
             self.save(path)
 
     def _require(self, ways: Ways) -> None:
@@ -156,12 +159,11 @@ class Run:
                     "loss, strength and step, or begin anew in another folder (--out)"
                 )
 
-    def _note(self, rest: FileStream, where: dict[str, Any], before: dict[str, dict[str, int]]) -> None:
-        """Where the stream is, and what it left out or filled in; ``before`` is what was so when it was taken up."""
-        self.position = {**where, "position": rest.position}
-        for kind, found in before.items():
-            now = getattr(rest, kind)
-            self.notes[kind] = {why: found.get(why, 0) + now[why] for why in {**found, **now}}
+    def _draw(self, part: float) -> None:
+        """Add to the curve of losses, some 500 times in a file."""
+        if not self.curve or (self.points > self.curve[-1][1] and part >= self.curve[-1][0] + 1 / 500):
+            done = min(part, 1.0)
+            self.curve.append([done, self.points, *(learner.total_loss for learner in self.learners.values())])
 
     def _save_or_warn(self, path: pathlib.Path) -> None:
         """Save; a failure is a warning."""
@@ -212,6 +214,9 @@ class Run:
         lines = [
             f"Means and scales come from the first {self.encoding.points:,} points, and from nothing later. Losses are "
             f"{loss_name(self.learners[OWO].loss)}, in the units that the encoding gives to y.",
+            "gain: how much less is lost than by independent learning, which like OWO is parameter-free here unless "
+            "steps were given. Regret is loss beyond that of no learning; the certificate is the bound that the run "
+            "proves on it.",
             f"{count(tasks, 'task')} ended, {count(len(self.learners[OWO].open_tasks), 'task')} open. "
             + (
                 "Held against no learning at the ends of spans of tasks: no regret above its certificate."
@@ -219,10 +224,11 @@ class Run:
                 else "Regret is counted when tasks end."
             ),
         ]
-        found = {**self.notes["skipped"], **{f"cannot be learned ({k})": v for k, v in self._skipped().items()}}
-        for what, counts in (("rows left out", found), ("values filled in", self.notes["filled"])):
-            if counts:
-                lines.append(f"{what}: " + ", ".join(f"{why} {times:,}" for why, times in counts.items()) + ".")
+        counts = self.position or {}
+        found = {**counts.get("skipped", {}), **{f"cannot be learned ({k})": v for k, v in self._skipped().items()}}
+        for what, some in (("rows left out", found), ("values filled in", counts.get("filled", {}))):
+            if some:
+                lines.append(f"{what}: " + ", ".join(f"{why} {times:,}" for why, times in some.items()) + ".")
         return lines
 
     def _skipped(self) -> dict[str, int]:
@@ -231,31 +237,19 @@ class Run:
     def write(self, folder: pathlib.Path) -> None:
         """The learner, the encoding, and the curve of losses, into a folder."""
         self.learners[OWO].save(folder / LEARNER)
-        with checkpoint.replacing(folder / ENCODING) as file:
-            stored = {**self.encoding.to_dict(), "names": self.names}
-            file.write((json.dumps(stored, indent=2) + "\n").encode())
-        ledgers: dict[str, Any] = {name: learner.ledger for name, learner in self.learners.items()}
-        first = ledgers[OWO]
+        for name, content in ((ENCODING, self.encoding.to_dict()), (FEATURES, self.names)):
+            with checkpoint.replacing(folder / name) as file:
+                file.write((json.dumps(content, indent=2) + "\n").encode())
         with open(folder / CURVE, "w", newline="", encoding="utf-8") as text:
             writer = csv.writer(text)
-            writer.writerow(["tasks", "points", *ledgers])
-            curves = [ledger.cumulative_loss().tolist() for ledger in ledgers.values()]
-            points = np.cumsum(first.rounds).astype(int).tolist()
-            writer.writerows(zip(first.tasks_ended.tolist(), points, *curves, strict=True))
+            writer.writerow(["points", *(f"summed loss: {name}" for name in self.learners)])
+            writer.writerows([int(points), *losses] for _, points, *losses in self.curve)
 
 
 def begun(stream: FileStream, ways: Ways) -> Run:
-    """A run before its first block, whose means and scales come from the beginning of the stream.
-
-    That is a tenth of the rows, if the file knows how many it has, but no more than its first block.
-    """
-    with contextlib.closing(stream.blocks()) as blocks:
-        first = next(blocks)
-    known = stream.rows or 10 * first.n
-    part = min(1.0, max(10, known / 10) / first.n)
+    """A run before its first block, whose means and scales come from the beginning of the stream."""
     classification = isinstance(ways.loss, (owo.Hinge, owo.SquaredHinge, owo.Logistic))
-    rows = slice(0, max(1, round(part * first.n)))
-    encoding = Encoding.fit(first.X[rows], first.y[rows], np.arange(first.n)[rows], 1.0, classification=classification)
+    encoding = stream.fit_encoding(classification=classification)
     return Run(ways.learners(encoding.d), encoding, stream.features)
 
 

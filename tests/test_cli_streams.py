@@ -45,15 +45,17 @@ def test_a_parquet_file_is_learned_in_one_pass(tmp_path, capsys):
     said = " ".join(shown.split())
     assert "no regret above its certificate" in said and "first 2,000 points" in said
     folder = tmp_path / "out" / "log"
-    assert sorted(os.listdir(folder)) == ["curve.csv", "encoding.json", "learner.owo", "run.owo"]
+    kept_files = ["curve.csv", "encoding.json", "features.json", "learner.owo", "report.txt", "run.owo"]
+    assert sorted(os.listdir(folder)) == kept_files and (folder / "report.txt").read_text() in shown
     kept = owo.OnlineWithinOnline.load(folder / "learner.owo")
-    stored = json.loads((folder / "encoding.json").read_text())
-    assert stored.pop("names") == ["a", "b", "c"]
-    encoding = owo.streams.Encoding.from_dict(stored)
+    assert json.loads((folder / "features.json").read_text()) == ["a", "b", "c"]
+    encoding = owo.streams.Encoding.from_dict(json.loads((folder / "encoding.json").read_text()))
+    assert (encoding.points, encoding.whole) == (2000, False) and "keep them open: --ends never" in said
     guess = encoding.original(kept.predict(encoding.transform([[1.0, 1.0, 1.0]])))
     assert guess[0] == pytest.approx(11.0, abs=1.5)
-    curve = np.loadtxt(folder / "curve.csv", delimiter=",", skiprows=1)
-    assert curve[-1, :2].tolist() == [200, 20_000] and (np.diff(curve, axis=0) >= 0.0).all()
+    curve = np.loadtxt(folder / "curve.csv", delimiter=",", skiprows=1, ndmin=2)
+    assert curve[-1, 0] == 20_000 and (np.diff(curve, axis=0) >= 0.0).all()
+    assert curve[-1, 2] == pytest.approx(kept.total_loss)
 
 
 def test_the_same_numbers_as_from_memory(tmp_path):
@@ -61,7 +63,7 @@ def test_the_same_numbers_as_from_memory(tmp_path):
     owo_run(path, "--task", "user", "--target", "clicks", "--out", tmp_path)
     table = parquet.read_table(path)
     block = owo.streams.from_frame(table, task="user", target="clicks")
-    encoding = owo.streams.Encoding.fit(block.X[:2000], block.y[:2000], np.arange(2000), 1.0)
+    encoding = owo.streams.Encoding.fit(block.X[:2000], block.y[:2000], block.task[:2000], 1.0)
     one = owo.OnlineWithinOnline(owo.Absolute(), history="spans", bias=np.zeros(4))
     one.run(encoding.block(block))
     kept = owo.OnlineWithinOnline.load(tmp_path / "log" / "learner.owo")
@@ -167,7 +169,7 @@ def test_bad_rows_are_refused_or_skipped_and_counted(tmp_path, capsys):
     path = written(tmp_path, 5000, holes=holes, day=day)
     words = ["run", str(path), "--task", "user", "--target", "clicks", "--out", str(tmp_path)]
     assert cli.main(words) == 2
-    assert "column 'day' is of type string; needed numbers" in capsys.readouterr().err
+    assert "column 'day' is of type string; needed numbers; take --categories day" in capsys.readouterr().err
     words += ["--categories", "day"]
     assert cli.main(words) == 2
     assert "row 7, column 'holes' (task" in capsys.readouterr().err
@@ -184,6 +186,8 @@ def test_options_that_do_not_go_together_are_refused(tmp_path, capsys):
         ([path, "wagepan", "--task", "user", "--target", "clicks"], "wagepan is not read as a stream"),
         ([path, path, "--task", "user", "--target", "clicks"], "would be written to the same folder"),
         ([path, "--task", "usr", "--target", "clicks"], "Did you mean 'user'?"),
+        ([path, "--task", "user", "--target", "clicks", "--orders", "3"], "--orders is for data in memory"),
+        (["wagepan", "--missing", "skip"], "--missing is for files that are read block by block; add --stream"),
         (
             [path, "--task", "user", "--target", "clicks", "--every", "0"],
             "every is 0.0; needed a finite number above 0",

@@ -127,7 +127,7 @@ def test_a_wrong_ticket_or_label_changes_nothing():
             one.tell(asked.ticket, label)
     assert one.waiting == {asked.ticket: "a"} and not one.open_tasks
     assert one.tell(asked.ticket, 1.0) == 1.0
-    with pytest.raises(KeyError, match="ticket 1 has been told, or dropped; 0 points wait"):
+    with pytest.raises(KeyError, match="ticket 1 has been told, dropped or forgotten; 0 points wait"):
         one.tell(asked.ticket, 1.0)
     with pytest.raises(ValueError, match="x has shape"):
         one.ask([1.0], "a")

@@ -752,6 +752,44 @@ def test_damage_of_any_kind_is_refused_or_read(tmp_path: Path) -> None:
     assert 0 < refused < files and grown < 50.0
 
 
+def test_an_encoded_stream_is_taken_up_and_one_without_a_position_is_not(tmp_path: Path) -> None:
+    plain = stream(as_parquet(sales(200), tmp_path), rows=50, missing="skip")
+    encoding = plain.fit_encoding()
+    assert encoding.points == 20 and not encoding.whole
+    encoded = plain.encoded(encoding)
+    assert encoded.d == plain.d + 1 and plain.encoded(plain.fit_encoding(classification=True)).d == encoded.d
+    for raw, block in zip(plain, encoded, strict=True):
+        np.testing.assert_array_equal(encoding.transform(raw.X), block.X)
+    one, whole = (owo.OnlineWithinOnline(owo.Absolute()) for _ in range(2))
+    whole.run(encoded)
+    with pytest.raises(ZeroDivisionError):
+        one.run(encoded, progress=lambda points, _: points < 100 or 1 / 0)
+    one.run(one.rest_of(encoded))
+    np.testing.assert_array_equal(one.bias, whole.bias)
+    with pytest.raises(ValueError, match="into another stream: encoding was"):
+        one.rest_of(plain)
+    lost = owo.OnlineWithinOnline(owo.Absolute())
+    lost.run(encoding.block(block) for block in plain)
+    with pytest.raises(ValueError, match="the learner has met 200 points, and does not know where in a file"):
+        lost.rest_of(plain)
+    with pytest.raises(ValueError, match="the time column 'price' is among the features"):
+        stream(tmp_path / "t.parquet", features=["price"], time="price")
+    with pytest.raises(FileNotFoundError, match="there is no such folder; make it first"):
+        lost.run(plain, autosave=tmp_path / "nowhere" / "x.owo")
+
+
+def test_what_was_skipped_before_counts_when_a_stream_is_taken_up(tmp_path: Path) -> None:
+    columns = sales(200)
+    columns["price"][3::20] = [None] * len(columns["price"][3::20])
+    one = owo.OnlineWithinOnline(owo.Absolute())
+    part = stream(as_parquet(columns, tmp_path), rows=50, missing="skip")
+    with pytest.raises(ZeroDivisionError):
+        one.run(part, progress=lambda points, _: points < 90 or 1 / 0)
+    rest = one.rest_of(part)
+    one.run(rest)
+    assert rest.skipped == {"price: missing": 10} and one.points_met == 190
+
+
 def test_a_stream_that_is_at_its_end_teaches_nothing_more(tmp_path: Path) -> None:
     whole = stream(as_parquet(sales(), tmp_path))
     one = owo.OnlineWithinOnline(owo.Absolute())

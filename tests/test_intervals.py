@@ -137,7 +137,7 @@ def test_intervals_are_saved_with_their_learner(tmp_path):
         assert one.learn_one(x, label, "a") == other.learn_one(x, label, "a")
     assert one.coverage_so_far() == other.coverage_so_far() and other.coverage == 0.8
     with pytest.raises(
-        ValueError, match=r"intervals\.owo is not a learner that this version of owo reads: it holds a Interv"
+        ValueError, match=r"intervals\.owo is not a learner that this version of owo reads: it holds 'Interv"
     ):
         owo.OnlineWithinOnline.load(tmp_path / "intervals.owo")
     with pytest.raises(TypeError, match="the learner is a TuningFree; only an OnlineWithinOnline can be saved"):

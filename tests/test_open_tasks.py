@@ -119,8 +119,6 @@ def test_where_a_spill_cannot_serve_it_says_so():
     assert spilling.d == 4
     with pytest.raises(TypeError, match="cannot be copied; save it, and load the copy"):
         copy.deepcopy(spilling)
-    with pytest.raises(ValueError, match="most is 0; needed a whole number, 1 or more"):
-        learner("default", spill=owo.Spill(0)).learn_one(np.ones(4), 1.0, "a")
 
 
 # --------------------------------------------------------------------------------------------------------- forget
@@ -189,11 +187,11 @@ def test_a_second_thread_is_told_and_no_update_is_lost():
     ):
         try:
             act()
-        except (RuntimeError, KeyError) as error:
+        except RuntimeError as error:
             errors.append(str(error))
     go_on.set()
     thread.join(60)
-    assert sum("another thread is learning with this learner" in words for words in errors) == 7  # "a" is not open
+    assert sum("another thread is learning with this learner" in words for words in errors) == 8
     alone = learner("default")
     alone.run(mixed(n=300))
     alone.run(mixed(n=300, seed=1))
@@ -291,3 +289,117 @@ def test_learners_that_cannot_be_merged_are_told_why():
     one.learn_one(np.ones(3), 1.0, "open")
     with pytest.raises(ValueError, match=r"learner 0 has open tasks \('open' and 0 more\)"):
         owo.merged([one])
+
+
+# ------------------------------------------------------------------------------------------------ keys of every kind
+
+
+def many(keys, ends=False):
+    """A block with two points of every key."""
+    n = len(keys)
+    flags = np.zeros(2 * n, dtype=bool)
+    flags[n:] = ends
+    task = np.concatenate([np.arange(n), np.arange(n)])
+    X = np.random.default_rng(n).normal(size=(2 * n, 2))
+    return owo.Block(X, X.sum(axis=1), task, flags, keys)
+
+
+def test_a_table_of_whole_numbers_finds_what_a_dictionary_does():
+    """Large blocks of whole numbers are looked up by a table; the same keys as text are not."""
+    rng = np.random.default_rng(0)
+    numbers, texts = (owo.OnlineWithinOnline(owo.Absolute(), **LAWS) for _ in range(2))
+    for step in range(12):
+        keys = rng.choice(4000, 1500, replace=False).tolist()
+        ends = bool(step % 3 == 2)
+        numbers.run(many(keys, ends))
+        texts.run(many([str(key) for key in keys], ends))
+        for key in (7, 5000 + step):
+            assert numbers.learn_one(np.ones(2), 1.0, key) == texts.learn_one(np.ones(2), 1.0, str(key))
+        if step % 4 == 3:
+            numbers.end_task(7)
+            texts.end_task("7")
+        np.testing.assert_array_equal(numbers.bias, texts.bias)
+    assert sorted(map(str, numbers.open_tasks)) == sorted(texts.open_tasks)
+    assert list(map(str, numbers.ledger.keys)) == texts.ledger.keys
+
+
+@pytest.mark.parametrize(
+    "odd", [[(1,), (1, 2)], [-1, -2], [2**62, 2**70], [1.5, 2.0], [True, False], ["a", "b" * 3000], [np.int64(3), 3.5]],
+    ids=lambda odd: str(odd)[:30],
+)  # fmt: skip
+def test_keys_that_are_no_table_are_found_all_the_same(odd):
+    plain = [key + 10 for key in range(1500)]
+    one = owo.OnlineWithinOnline(owo.Absolute(), **LAWS)
+    one.run(many(plain))
+    one.run(many(plain))
+    one.run(many([*odd, *plain]))
+    one.run(many(odd))
+    one.run(many([*plain, *odd], ends=True))
+    assert not one.open_tasks and len(one.ledger) == 1502 and one.ledger.rounds.sum() == one.points_met
+    assert set(one.ledger.keys) == {*odd, *plain}
+
+
+def test_of_few_tasks_in_memory_the_newest_stays():
+    one = owo.OnlineWithinOnline(owo.Absolute(), spill=owo.Spill(1))
+    for key in "ab":
+        one.learn_one(np.ones(2), 1.0, key)
+    for key in "cd":
+        one.tell(one.ask(np.ones(2), key).ticket, 2.0)
+        assert list(one._slots.keys) == [key]
+    assert one.points_met == 4 and not one.waiting and sorted(one.open_tasks) == list("abcd")
+    for key in "abcd":
+        one.predict_one(np.ones(2), key)
+        assert len(one._slots.keys) == 1
+    for wrong, words in (
+        (10, "needed owo.Spill"),
+        (owo.Spill(0), "most is 0"),
+        (owo.Spill(5, "/nowhere"), "no folder"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=words):
+            owo.OnlineWithinOnline(owo.Absolute(), spill=wrong)
+
+
+def test_threads_that_end_forget_and_tell_lose_nothing():
+    one = owo.OnlineWithinOnline(owo.Absolute(), **LAWS)
+    learned, told, strange, go_on = [0], [0, 0], [], threading.Event()
+    one.learn_one(np.ones(2), 1.0, "a")
+
+    def learn():
+        for number in range(6000):
+            try:
+                one.learn_one(np.ones(2), float(number % 3), "ab"[number % 2])
+                learned[0] += 1
+            except RuntimeError:
+                pass
+        go_on.set()
+
+    def end(number):
+        while not go_on.is_set():
+            try:
+                if number:
+                    one.end_task("ab"[number % 2])
+                else:
+                    ticket = one.ask(np.ones(2), "c").ticket
+                    one.tell(ticket, 1.0)
+                    told[0] += 1
+            except (RuntimeError, KeyError):
+                pass
+            except Exception as error:
+                strange.append(error)
+
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=learn), *(threading.Thread(target=end, args=(k,)) for k in range(3))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switch)
+    for ticket in list(one.waiting):
+        one.drop(ticket)
+    for key in list(one.open_tasks):
+        one.end_task(key)
+    assert not strange and one.points_met == 1 + learned[0] + told[0] == one.ledger.rounds.sum()
+    assert one._clock[2] == 0 and (one.ledger.rounds > 0).all()

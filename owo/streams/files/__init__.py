@@ -98,6 +98,8 @@ def from_file(
     if features is None:
         features = [name for name in source.names if name not in beside and name != ""]
     columns = chosen(source.names, task, target, features, source.what)
+    if time is not None and time in columns.features:
+        raise ValueError(f"the time column {time!r} is among the features; name it as one or the other")
     if time is not None:
         chosen(source.names, time, target if time != target else task, [columns.features[0]], source.what)
     _check_kinds(source, columns.features, target, beside, categories or {})
@@ -134,6 +136,8 @@ def _check_kinds(
         kind = source.kind(name)
         if kind and name not in categories:
             cure = f"; encode it with categories={{{name!r}: 'observe'}}, or leave it out of features"
+            if kind.startswith(("timestamp", "date", "time", "duration")):
+                cure = f"; leave it out of features, or name it as time={name!r} to have the order of rows checked"
             raise TypeError(
                 f"{source.path}: column {name!r} is of type {kind}; needed numbers{cure if name != target else ''}"
             )

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from owo.streams.block import Block
 from owo.streams.codes import Codes
+from owo.streams.encoding import Encoding
 from owo.streams.files.cells import listed
 from owo.streams.files.cutting import Counts, Cut, Cutter, Policy
 from owo.streams.files.ends import LastRows, Order, Turns
@@ -69,28 +70,34 @@ class FileStream:
         categories: dict[str, list[Any] | None],
         start: int = 0,
         found: _Found | None = None,
+        encoding: Encoding | None = None,
+        counted: tuple[Mapping[str, int], Mapping[str, int]] = ({}, {}),
     ) -> None:
         self._source, self._asked, self._categories, self._start = source, asked, categories, start
-        self._found = found
+        self._found, self._encoding, self._counted = found, encoding, counted
         self.size = source.size
         self._reset()
 
     def _reset(self) -> None:
         self.position, self.bytes_read = self._start, 0
-        self.skipped: Counter[str] = Counter()
-        self.filled: Counter[str] = Counter()
+        skipped, filled = self._counted
+        self.skipped: Counter[str] = Counter(skipped)
+        self.filled: Counter[str] = Counter(filled)
 
     # ------------------------------------------------------------------------------------------------- what it is
 
     @property
     def features(self) -> list[str]:
-        """Names of the columns of X, (d,); levels of categories as ``weekday=mon``. Makes the first pass if needed."""
+        """Names of the columns of X, before any encoding; levels of categories as ``weekday=mon``.
+
+        Makes the first pass if needed.
+        """
         return self._cutter().names
 
     @property
     def d(self) -> int:
         """Number of columns of X. Makes the first pass if that has to find the levels of categories."""
-        return len(self.features)
+        return len(self.features) if self._encoding is None else self._encoding.d
 
     @property
     def rows(self) -> int | None:
@@ -132,15 +139,36 @@ class FileStream:
             },
             "ends": asked.ends,
             "rows": asked.rows,
+            "encoding": None if self._encoding is None else self._encoding.to_dict(),
         }
 
     # ---------------------------------------------------------------------------------------------------- its blocks
 
-    def from_position(self, position: int) -> FileStream:
+    def fit_encoding(self, *, classification: bool = False) -> Encoding:
+        """Means and scales of the beginning of the stream, of a tenth of its rows but no more than the first block."""
+        with contextlib.closing(self._plain().blocks()) as blocks:
+            first = next(blocks, None)
+        if first is None:
+            raise ValueError(f"{self._source.path}: no row can be used, so there is nothing to take scales from")
+        part = 1.0 if self.rows is None else max(10, self.rows / 10) / first.n
+        rows = slice(0, max(1, round(min(1.0, part) * first.n)))
+        X, y, task = first.X[rows], first.y[rows], first.task[rows]
+        return Encoding.fit(X, y, task, 1.0, classification=classification)
+
+    def encoded(self, encoding: Encoding) -> FileStream:
+        """The same stream, with rows and labels encoded."""
+        return FileStream(self._source, self._asked, self._categories, self._start, self._found, encoding)
+
+    def _plain(self) -> FileStream:
+        return FileStream(self._source, self._asked, self._categories, 0, self._found)
+
+    def from_position(
+        self, position: int, *, skipped: Mapping[str, int] | None = None, filled: Mapping[str, int] | None = None
+    ) -> FileStream:
         """The same stream from row ``position`` on: a multiple of ``rows``, or the end.
 
-        What the first pass found is shared. Whether tasks come back (``ends="change"``) or times decrease is checked
-        among the rows from there on.
+        ``skipped`` and ``filled`` are what was counted before. What the first pass found is shared. Whether tasks come
+        back (``ends="change"``) or times decrease is checked among the rows from there on.
 
         Raises ``ValueError`` for any other position; for one behind the end of a file whose rows are not yet known,
         when iterated.
@@ -152,7 +180,10 @@ class FileStream:
             raise ValueError(f"position is {position:,}, behind the {total:,} rows of {self._source.path}")
         if position % whole and total is not None and position != total:
             raise ValueError(f"position is {position:,}; needed a multiple of rows = {whole:,}, or the end, {total:,}")
-        return FileStream(self._source, self._asked, self._categories, int(position), self._found)
+        counted = (skipped or {}, filled or {})
+        return FileStream(
+            self._source, self._asked, self._categories, int(position), self._found, self._encoding, counted
+        )
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Make the first pass now, if one is needed and has not been made; ``progress(bytes read, size)`` as it goes.
@@ -237,7 +268,7 @@ class FileStream:
                 self.position, self.bytes_read = cut.stop, cut.read
                 Counts(self.skipped, self.filled).add(cut.counts)
                 if block is not None:
-                    yield block
+                    yield block if self._encoding is None else self._encoding.block(block)
         self.bytes_read = self.size
 
     def _cuts(self) -> Iterator[Cut]:
