@@ -253,6 +253,14 @@ class Slots:
         """Keys of all open tasks."""
         return [*self.keys, *(self.spilled.records if self.spilled is not None else ())]
 
+    def losses(self) -> float:
+        """Loss of all open tasks so far, summed: free rows have none."""
+        here = self.arrays.tasks[:, :2]  # with what sums lost by rounding
+        if self.spilled is None or not self.spilled.records:
+            return float(here.sum())
+        at = kernels.Within._fields.index("tasks")
+        return float(here.sum() + self._parted(self.spilled.read(list(self.spilled.records)))[at][:, :2].sum())
+
     def contents(self) -> list[NDArray[np.float64]]:
         """The rows of all open tasks, in the order of ``all_keys``."""
         rows = np.array(list(self.keys.values()), dtype=np.int64)
