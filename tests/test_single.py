@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import owo
-from owo.online import MANY
+from owo.engine import MANY
 
 GAMES = [
     (owo.Absolute(), owo.GrowingFTRL(0.5), owo.GrowingFTRL(20.0)),
