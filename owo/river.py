@@ -52,6 +52,8 @@ class _Points(base.Estimator):
         names = list(self._numbers)
         self._get = itemgetter(*names) if len(names) > 1 else lambda x: tuple(x[name] for name in names)
         self._room: Any = np.ones(len(names) + 1)
+        self._values: Any = None
+        """those in the room"""
         self._pack = Struct(f"{len(names)}d").pack_into
         self._count = len(names) + (self.task is not None)
 
@@ -59,6 +61,7 @@ class _Points(base.Estimator):
         """The array of a point (d,); with ``learn`` new features get a number, else they are left out."""
         if len(x) == self._count:
             try:
+                self._values = None
                 self._pack(self._room, 8, *self._get(x))
             except (KeyError, error):
                 pass
@@ -86,7 +89,9 @@ class _Points(base.Estimator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is made anew."""
-        return {k: v for k, v in self.__dict__.items() if k not in ("_get", "_room", "_pack")} | {"_count": -1}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_get", "_room", "_pack", "_values")} | {
+            "_count": -1
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """As it was."""
@@ -134,8 +139,12 @@ class OWORegressor(base.Regressor, _Points):
             return
         if len(x) == self._count:  # as ``_row``, without the call
             try:
-                self._pack(self._room, 8, *self._get(x))
-            except (KeyError, error):
+                values = self._get(x)
+                if values != self._values:  # most points are predicted and then learned
+                    self._values = None
+                    self._pack(self._room, 8, *values)
+                    self._values = values
+            except (KeyError, ValueError, error):
                 pass
             else:
                 self._learner.learn_one(self._room, float(y), task)
@@ -147,8 +156,12 @@ class OWORegressor(base.Regressor, _Points):
         task = "all" if self.task is None else x.get(self.task)
         if len(x) == self._count:
             try:
-                self._pack(self._room, 8, *self._get(x))
-            except (KeyError, error):
+                values = self._get(x)
+                if values != self._values:  # most points are predicted and then learned
+                    self._values = None
+                    self._pack(self._room, 8, *values)
+                    self._values = values
+            except (KeyError, ValueError, error):
                 pass
             else:
                 return self._learner.predict_one(self._room, task)
