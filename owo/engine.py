@@ -172,6 +172,12 @@ class Engine:
         """The weights (d,), or (d, k), the next prediction in an open ``task`` would use; the bias for any other."""
         require_hashable(task)
         self._require_dimension("the bias")
+        if self.spill is not None:  # looking a task up may bring it back from disk
+            with self._guard.held():
+                return self._weights(task)
+        return self._weights(task)
+
+    def _weights(self, task: Hashable) -> Array:
         w = self._flat_bias()
         j = None if task is None else self._slots.find(task)
         if j is not None:

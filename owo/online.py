@@ -329,7 +329,11 @@ class OnlineWithinOnline(Engine):
         single = self._single
         if single is not None and not self._guard.busy:
             try:
-                prediction: float | None = single.predict(x, task)
+                if self.spill is None:
+                    prediction: float | None = single.predict(x, task)
+                else:
+                    with self._guard.held():
+                        prediction = single.predict(x, task)
             except TypeError:  # a key that cannot be hashed
                 prediction = None
             if prediction is not None:

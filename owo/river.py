@@ -61,9 +61,12 @@ class _Points(base.Estimator):
         """The array of a point (d,); with ``learn`` new features get a number, else they are left out."""
         if len(x) == self._count:
             try:
-                self._values = None
-                self._pack(self._room, 8, *self._get(x))
-            except (KeyError, error):
+                values = self._get(x)
+                if values != self._values:  # most points are predicted and then learned
+                    self._values = None
+                    self._pack(self._room, 8, *values)
+                    self._values = values
+            except (KeyError, ValueError, error):
                 pass
             else:
                 return self._room
@@ -135,37 +138,14 @@ class OWORegressor(base.Regressor, _Points):
     def learn_one(self, x: dict[Any, Any], y: float) -> None:
         """Learn from a point; without a value of the task's field it is of no task, and is not learned."""
         task = "all" if self.task is None else x.get(self.task)
-        if task is None:
-            return
-        if len(x) == self._count:  # as ``_row``, without the call
-            try:
-                values = self._get(x)
-                if values != self._values:  # most points are predicted and then learned
-                    self._values = None
-                    self._pack(self._room, 8, *values)
-                    self._values = values
-            except (KeyError, ValueError, error):
-                pass
-            else:
-                self._learner.learn_one(self._room, float(y), task)
-                return
-        self._learner.learn_one(self._new_row(x, learn=True), float(y), task)
+        if task is not None:
+            self._learner.learn_one(self._row(x, learn=True), float(y), task)
 
     def predict_one(self, x: dict[Any, Any]) -> float:
         """The prediction for a point."""
         task = "all" if self.task is None else x.get(self.task)
-        if len(x) == self._count:
-            try:
-                values = self._get(x)
-                if values != self._values:  # most points are predicted and then learned
-                    self._values = None
-                    self._pack(self._room, 8, *values)
-                    self._values = values
-            except (KeyError, ValueError, error):
-                pass
-            else:
-                return self._learner.predict_one(self._room, task)
-        return self._learner.predict_one(self._new_row(x, learn=False), task)
+        prediction: float = self._learner.predict_one(self._row(x, learn=False), task)
+        return prediction
 
 
 class OWOClassifier(base.Classifier, _Points):

@@ -1,6 +1,7 @@
 """Many open tasks: memory stated and kept, on disk if asked, forgotten, one thread at a time, merged."""
 
 import copy
+import functools
 import os
 import subprocess
 import sys
@@ -162,6 +163,20 @@ def test_a_forgotten_task_begins_anew_and_certificates_stay_true(update):
 # -------------------------------------------------------------------------------------------------------- threads
 
 
+def at_once(jobs):
+    """Run each in a thread of its own; the interpreter changes between them as often as it can."""
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=job) for job in jobs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switch)
+
+
 def test_a_second_thread_is_told_and_no_update_is_lost():
     one, errors, done = learner("default"), [], []
     inside, go_on = threading.Event(), threading.Event()
@@ -236,20 +251,31 @@ def test_threads_that_hammer_one_learner_lose_nothing():
             except Exception as error:
                 strange.append(error)
 
-    switch = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(switch)
+    at_once([functools.partial(work, number) for number in range(4)])
     assert not strange and sum(learned) + sum(refused) == 4 * len(rows)
     for key in list(one.open_tasks):
         one.end_task(key)
     assert one.ledger.rounds.sum() == sum(learned) > 0
+
+
+def test_threads_that_read_while_tasks_go_to_disk_and_back_lose_none():
+    one = owo.OnlineWithinOnline(owo.Absolute(), **LAWS, spill=owo.Spill(5))
+    strange = []
+    for number in range(300):
+        one.learn_one(np.ones(2), 1.0, number % 30)
+
+    def read(number):
+        for step in range(600):
+            try:
+                one.predict_one(np.ones(2), (number + step) % 30)
+                one.weights((number * 7 + step) % 30)
+            except RuntimeError:
+                pass
+            except Exception as error:
+                strange.append(error)
+
+    at_once([functools.partial(read, number) for number in range(3)])
+    assert not strange and sorted(one.open_tasks) == list(range(30)) and len(one._slots.keys) <= 6
 
 
 # -------------------------------------------------------------------------------------------------------- merging
@@ -387,16 +413,7 @@ def test_threads_that_end_forget_and_tell_lose_nothing():
             except Exception as error:
                 strange.append(error)
 
-    switch = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=learn), *(threading.Thread(target=end, args=(k,)) for k in range(3))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(switch)
+    at_once([learn, *(functools.partial(end, number) for number in range(3))])
     for ticket in list(one.waiting):
         one.drop(ticket)
     for key in list(one.open_tasks):
