@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 import owo
 from owo.streams import Block, FileStream, from_arrays, from_csv, from_file
 from owo.streams.files.cells import ArrayCells, ArrowCells
-from owo.streams.files.ends import LastRows
+from owo.streams.files.ends import SMALL, LastRows
 
 pa = pytest.importorskip("pyarrow")
 from pyarrow import parquet  # noqa: E402
@@ -304,7 +304,10 @@ def test_ids_are_numbered_by_their_first_rows(ids: list[int], kind: str, by: int
     assert found.distinct.tolist() == order and found.codes.tolist() == [order.index(v) for v in values.tolist()]
 
 
-@given(st.lists(st.lists(st.one_of(st.none(), st.integers(0, 20)), max_size=8), max_size=12), st.booleans())
+IDS_OF_TASKS = st.one_of(st.none(), st.integers(-2, 20), st.integers(SMALL - 2, SMALL + 2), st.just(2**60))
+
+
+@given(st.lists(st.lists(IDS_OF_TASKS, max_size=8), max_size=12), st.booleans())
 def test_last_rows_are_those_of_all_pieces(pieces: list[list[int | None]], text: bool) -> None:
     last, expected, start = LastRows(), {}, 0
     for piece in pieces:

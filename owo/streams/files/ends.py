@@ -14,13 +14,19 @@ from owo.streams.files.cells import Ids, listed
 Flags = NDArray[np.bool_]
 
 
+SMALL = 1 << 21
+"""Integer ids below this have places in a table."""
+
+
 class LastRows:
     """The last row of every id, from pieces of a file in their order.
 
-    Integer ids take 16 bytes each, and as much again while pieces are merged; others what a dictionary needs.
+    Integer ids below ``SMALL`` have a place each in a table of 8 bytes; other integers take 16 bytes each, and as much
+    again while pieces are merged; what is no integer takes what a dictionary needs.
     """
 
     def __init__(self) -> None:
+        self._small: Codes = np.zeros(0, dtype=np.int64)
         self._others: dict[Hashable, int] = {}
         self._ids: list[NDArray[Any]] = []
         self._rows: list[Codes] = []
@@ -37,6 +43,12 @@ class LastRows:
             return
         if not len(distinct):
             return
+        small = (distinct >= 0) & (distinct < SMALL)
+        if small.any():
+            self._note(distinct[small].astype(np.int64), last[small])
+            distinct, last = distinct[~small], last[~small]
+        if not len(distinct):
+            return
         order = np.argsort(distinct)
         self._ids.append(distinct[order])
         self._rows.append(last[order])
@@ -47,7 +59,16 @@ class LastRows:
         """The last rows of all ids (T,), ascending."""
         self._merge()
         others = np.fromiter(self._others.values(), np.int64, len(self._others))
-        return np.sort(np.concatenate((*self._rows, others)))
+        return np.sort(np.concatenate((self._small[self._small >= 0], *self._rows, others)))
+
+    def _note(self, ids: Codes, rows: Codes) -> None:
+        """Later rows of small ids."""
+        most = int(ids.max()) + 1
+        if most > len(self._small):
+            room = np.full(min(2 * most, SMALL), -1, dtype=np.int64)
+            room[: len(self._small)] = self._small
+            self._small = room
+        self._small[ids] = rows
 
     def _merge(self) -> None:
         if len(self._ids) < 2:
