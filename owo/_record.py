@@ -400,7 +400,8 @@ def _bring_near(_context: Any, rows: types.Type, r: types.Type) -> tuple[Any, Ca
         fetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
         size = cgutils.unpack_tuple(builder, array.strides)[0]
         start = builder.add(builder.ptrtoint(array.data, address), builder.mul(size, arguments[1]))
-        lines = cgutils.for_range_slice(builder, start, builder.add(start, size), address(LINE), inc=True)
+        first = builder.and_(start, address(-LINE))  # a row may begin within a line
+        lines = cgutils.for_range_slice(builder, first, builder.add(start, size), address(LINE), inc=True)
         with lines as (at, _):
             builder.call(fetch, [builder.inttoptr(at, byte), whole(0), whole(3), whole(1)])
         return context.get_dummy_value()

@@ -135,6 +135,7 @@ class Slots:
         self.spilled = None if spill is None else Spilled(spill, sum(array.shape[1] for array in self.arrays))
         self.met = np.zeros(0, dtype=np.int64)
         self.now = 0
+        self._saved: list[NDArray[np.float64]] = []
         self._reserve(1)
 
     def _rows(self, n: int) -> kernels.Within:
@@ -309,8 +310,13 @@ class Slots:
     # -------------------------------------------------------------------------------------------------------- undo
 
     def save(self, rows: Places) -> list[NDArray[np.float64]]:
-        """What the given rows hold, for ``restore``."""
-        return [np.take(array, rows, axis=0, mode="clip") for array in self.arrays]
+        """What the given rows hold, for ``restore``; good until the next call, for pages are dear to ask for anew."""
+        if not self._saved or len(self._saved[0]) < len(rows) or self._saved[0].shape[1] != self.d:
+            self._saved = [np.empty((len(rows), array.shape[1])) for array in self.arrays]
+        kept = [room[: len(rows)] for room in self._saved]
+        for array, room in zip(self.arrays, kept, strict=True):
+            np.take(array, rows, axis=0, out=room, mode="clip")
+        return kept
 
     def restore(self, rows: Places, saved: list[NDArray[np.float64]], taken: list[int]) -> None:
         """Put rows back as they were saved, and free those that were taken."""
