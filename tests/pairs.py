@@ -1,6 +1,6 @@
 """Run every pair of a loss and an inner law on one small stream; print or save what came out.
 
-Usage: python tests/pairs.py OUT.npz [FIRST [STRIDE]]: pairs FIRST, FIRST + STRIDE, ... Run by test_kernels.py in
+Usage: python tests/pairs.py OUT.npz [FIRST [STRIDE]]: pairs FIRST, FIRST + STRIDE, ... Run by test_compiled.py in
 processes of their own.
 """
 

@@ -1,78 +1,19 @@
-"""Compiled equals plain Python; the disk cache is hit, is never stale, and survives damage."""
+"""The disk cache of kernels is hit, is never stale, and survives damage."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pathlib
 import shutil
-import subprocess
-import sys
 import textwrap
 
 import numpy as np
 import pytest
-from games import LOSSES, WITHIN
-from pairs import PAIRS, results
+from processes import finish, run, start
 
 import owo
 from owo import _record, kernels
-
-HERE = pathlib.Path(__file__).parent
-ONCE = 0, len(WITHIN) + 1
-"""Pairs (0, 0), (1, 1), ...: each loss and each law once."""
-
-
-def start(*arguments, **environment):
-    command = [sys.executable, *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)]), **environment}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-
-
-def finish(process):
-    out, err = process.communicate(timeout=560)
-    assert process.returncode == 0, err
-    return out
-
-
-def run(*arguments, **environment):
-    return finish(start(*arguments, **environment))
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    """All pairs in plain Python."""
-    out = tmp_path_factory.mktemp("plain") / "plain.npz"
-    run(HERE / "pairs.py", out, NUMBA_DISABLE_JIT="1")
-    with np.load(out, allow_pickle=False) as file:
-        return dict(file)
-
-
-def test_compiled_equals_plain_python(plain):
-    compiled = results()
-    assert len(compiled) == len(plain) == 2 * len(PAIRS)
-    for pair, ours in compiled.items():
-        # dot products are summed in another order
-        assert np.allclose(ours, plain[pair], rtol=1e-12, atol=1e-12), pair
-
-
-def test_compiled_equals_plain_python_bit_for_bit_without_reordering(plain, tmp_path):
-    """Under OWO_STRICT=1 nothing is reordered: each loss and each law once, every bit the same."""
-    out = tmp_path / "strict.npz"
-    run(HERE / "pairs.py", out, *ONCE, OWO_STRICT="1", NUMBA_CACHE_DIR=str(tmp_path / "cache"))
-    with np.load(out, allow_pickle=False) as strict:
-        assert len(strict.files) == 2 * len(LOSSES)
-        for pair in strict.files:
-            assert np.array_equal(strict[pair], plain[pair]), pair
-
-
-@pytest.mark.slow
-def test_a_second_process_compiles_nothing(tmp_path):
-    run(HERE / "pairs.py", tmp_path / "first.npz", *ONCE)
-    found = json.loads(run(HERE / "pairs.py", tmp_path / "second.npz", *ONCE))
-    assert found == {"hits": len(LOSSES), "misses": 0}
-
 
 SCRIPT = """
     import json, sys
