@@ -7,6 +7,7 @@ numbers are those of separate runs, but for rounding.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -116,8 +117,17 @@ class Grid:
         self.loss, self.configurations = as_loss(loss), list(configurations)
         if not self.configurations:
             raise ValueError("there is no configuration; give at least one law inside tasks and one across them")
-        for each in self.configurations:
-            OnlineWithinOnline(self.loss, *each)  # refuses what it cannot use
+        of_record = functools.cache(_kind)  # configurations share laws
+
+        def told(part: Any) -> Any:
+            return of_record(part) if is_record(part) else part if isinstance(part, str) else None
+
+        self._kinds: dict[Any, list[int]] = {}
+        for number, each in enumerate(self.configurations):
+            kind = told(each.inner), told(_moving(each.outer)), told(each.update)
+            if kind not in self._kinds:  # numbers of a law were checked where it was made
+                OnlineWithinOnline(self.loss, *each)  # refuses what it cannot use
+            self._kinds.setdefault(kind, []).append(number)
         self.certificates = bool(certificates)
         self._room, self._guard = Room(), Guard()
         self._metric = None if metric is None else np.array(metric)
@@ -139,12 +149,8 @@ class Grid:
     def _open(self, centre: Array) -> None:
         self.M = self.matrix(len(centre))
         self.d, self.centre = len(centre), centre
-        kinds: dict[Any, list[int]] = {}
-        for number, (inner, outer, update) in enumerate(self.configurations):
-            outer = _moving(outer)
-            kinds.setdefault((_kind(inner), _kind(outer), update), []).append(number)
         self._groups = [
-            _Group.of(self.configurations, members, centre, self.M is not None) for members in kinds.values()
+            _Group.of(self.configurations, members, centre, self.M is not None) for members in self._kinds.values()
         ]
         self._ledger = GridLedger(self)
 
@@ -170,7 +176,7 @@ class Grid:
         ----------
         stream : as for ``OnlineWithinOnline.run``; tasks one after another, each whole, of dense points
         points : keep losses, predictions and labels of every point in ``ledger.points``: 16 bytes a configuration
-        threads : that share the configurations, in blocks of 64; the numbers do not depend on how many
+        threads : that share the configurations, in blocks of 32; the numbers do not depend on how many
 
         Returns
         -------
@@ -339,7 +345,7 @@ class GridLedger:
         groups = self._grid._groups or []
         losses = np.empty((block.n_tasks, len(self._grid)))
         for group, rows, (accounts, tallies) in zip(groups, noted, self._tables, strict=True):
-            losses[:, group.members] = rows.tasks
+            losses[:, group.columns] = rows.tasks
             accounts.append(rows.accounts)
             tallies.append(rows.tallies)
         losses[:, self.failed] = np.inf

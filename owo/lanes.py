@@ -5,9 +5,10 @@ Inside a task theta stays, so that with ``K = X X^T`` all that a lane needs of a
     <x_i, q_{i-1}>  =  sum_{k<i} s_k K_ik
 
 which is a product of one row of K with the slopes of all lanes. Points are taken in pieces of at most ``PIECE``; what
-the pieces before left in q, theta and G comes in by products, too. Where the bias moves after every point,
-``<x_i, G_{i-1}>`` is found the same way. So a point costs a lane ``2 d + PIECE / 2`` multiplications at most, without a
-branch, on ``WIDTH`` lanes side by side.
+the pieces before left in q, theta and G comes in by products of matrices, before the first point of a piece and after
+its last. Where the bias moves after every point, ``<x_i, G_{i-1}>`` is found the same way; and where no law clips,
+``M = I`` and both learners see the same gradients, what the piece itself adds to both is the same number. So a point
+costs a lane ``2 d + PIECE / 2`` multiplications at most, without a branch, on ``WIDTH`` lanes side by side.
 
 Scalars are the same code as for one learner (``kernels.suffer``, ``kernels.settle``). Every number of a lane that is
 not a vector lies in one array, a row of ``WIDTH`` lanes each: see ``owo.abreast``.
@@ -19,11 +20,13 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.extending import overload
 
 from owo._record import fast_part, lean_kernel, part
 from owo.abreast import (
     WIDTH,
     accumulate,
+    accumulate_all,
     copy_row,
     fill,
     get,
@@ -37,17 +40,20 @@ from owo.abreast import (
     state_of,
 )
 from owo.kernels import ACCOUNT, EXCESS, PULL, compensated, finite, reach, settle, suffer
+from owo.laws import never_clips
 from owo.slots import aligned
 
 PIECE = 64
 """Points that are taken together, at most."""
+NEAR = 8
+"""Of these, points whose products with those before them are summed together."""
 
 # Rows of what a point needs, and leaves, ...
-BASE, ALONG, FELT, SLOPE, CLIPPED, FULL, ACROSS, VALUE, PREDICTION = range(9)
+BASE, ALONG, FELT, SLOPE, CLIPPED, ACROSS, VALUE, PREDICTION = range(8)
 # ... of what a task has cost, and of whether a number overflowed, ...
-TOTAL, CARRY, FAILED = range(9, 12)
+TOTAL, CARRY, FAILED = range(8, 11)
 # ... of the accounts, after which come states and then the numbers of the laws.
-OF_TASK = 12
+OF_TASK = 11
 OF_STREAM = OF_TASK + len(ACCOUNT)
 STATES = OF_STREAM + len(ACCOUNT)
 
@@ -55,17 +61,24 @@ STATES = OF_STREAM + len(ACCOUNT)
 
 
 @part
-def mix(target, row, M, i, n, source):
-    """``target[row] += sum_{k<n} M[i, k] source[k]``."""
-    accumulate(target, row, M, i * M.shape[1], 1, n, source)
+def clear(vectors, d):
+    """Set to zero."""
+    for k in range(d):
+        fill(vectors, k, 0.0)
+
+
+@part
+def project(target, X, start, n, d, source):
+    """``target[i] = <x_{start + i}, source>`` for i < n; zeros where d is 0."""
+    clear(target, n)
+    accumulate_all(target, 0, n, X, start * X.shape[1], X.shape[1], 1, d, source)
 
 
 @part
 def gather(target, X, start, n, source):
     """``target[k] += sum_{i<n} X[start + i, k] source[i]``, for all k."""
     d = X.shape[1]
-    for k in range(d):
-        accumulate(target, k, X, start * d + k, d, n, source)
+    accumulate_all(target, 0, d, X, start * d, 1, d, n, source)
 
 
 @fast_part
@@ -94,13 +107,6 @@ def square(rows, row, vectors, d):
     """``rows[row] = |v|^2`` of every lane."""
     fill(rows, row, 0.0)
     meet(rows, row, vectors, vectors, d)
-
-
-@part
-def clear(vectors, d):
-    """Set to zero."""
-    for k in range(d):
-        fill(vectors, k, 0.0)
 
 
 # ------------------------------------------------------------------------------------------------------ the passes
@@ -134,6 +140,10 @@ class Scratch(NamedTuple):
     plain: Any
     """``<x, x'>``"""
     at_centre: Any
+    base: Any
+    """of every point, ``<x, theta>``; where the bias moves after every point, ``<x, G>``, as the piece begins"""
+    before: Any
+    """``<x, M q>``, likewise"""
     slopes: Any
     clipped: Any
     across: Any
@@ -151,50 +161,67 @@ class Noted(NamedTuple):
     """summed losses"""
 
 
-@part
-def step(loss, inner, rows, x2, length2, y, at_inner):
-    """One point, inside the tasks of a block's lanes."""
-    for c in range(WIDTH):
-        law = record_of(inner, rows, at_inner, c)
-        state = state_of(inner.start(), rows, STATES, c)
-        account = state_of(ACCOUNT, rows, OF_TASK, c)
-        along = get(rows, ALONG, c)
-        p, value, s, norm2, slack = suffer(loss, law, state, get(rows, BASE, c), along, x2, y)
-        kept, state, account = settle(law, state, account, s * along, norm2, slack, s * s * length2)
-        total, carry = compensated(get(rows, TOTAL, c), get(rows, CARRY, c), value)
-        put(rows, TOTAL, c, total)
-        put(rows, CARRY, c, carry)
-        put(rows, SLOPE, c, kept * s)
-        put(rows, CLIPPED, c, (1.0 - kept) * s)
-        put(rows, FULL, c, s)
-        put(rows, VALUE, c, value)
-        put(rows, PREDICTION, c, p)
-        keep_lane(state, rows, STATES, c)
-        keep_lane(account, rows, OF_TASK, c)
+def clips(law):
+    """Whether a law may clip gradients; known when the code is compiled."""
+    return type(law).clip is not never_clips
+
+
+@overload(clips, strict=False)
+def _clips(law):
+    found = law.instance_class.clip is not never_clips
+    return lambda law: found
 
 
 @part
-def step_across(outer, rows, length2, at_outer, at_meta):
-    """The same point, across tasks, where the bias moves after every point."""
-    for c in range(WIDTH):
+def inside(loss, inner, rows, base, x2, length2, y, at_inner, c):
+    """One point, inside the task of lane c; its slope."""
+    law = record_of(inner, rows, at_inner, c)
+    state = state_of(inner.start(), rows, STATES, c)
+    account = state_of(ACCOUNT, rows, OF_TASK, c)
+    along = get(rows, ALONG, c)
+    p, value, s, norm2, slack = suffer(loss, law, state, base, along, x2, y)
+    kept, state, account = settle(law, state, account, s * along, norm2, slack, s * s * length2)
+    total, carry = compensated(get(rows, TOTAL, c), get(rows, CARRY, c), value)
+    put(rows, TOTAL, c, total)
+    put(rows, CARRY, c, carry)
+    put(rows, SLOPE, c, kept * s)
+    put(rows, CLIPPED, c, (1.0 - kept) * s)
+    put(rows, VALUE, c, value)
+    put(rows, PREDICTION, c, p)
+    keep_lane(state, rows, STATES, c)
+    keep_lane(account, rows, OF_TASK, c)
+    return s
+
+
+@part
+def step(loss, inner, rows, x2, length2, y, at_inner, lanes):
+    """One point in all lanes of a block, where the bias moves when a task ends."""
+    for c in range(lanes):
+        inside(loss, inner, rows, get(rows, BASE, c), x2, length2, y, at_inner, c)
+
+
+@part
+def step_in_both(loss, inner, outer, apart, rows, at_centre, x2, length2, y, at_inner, at_outer, at_meta, lanes):
+    """One point in all lanes of a block, inside tasks and across them: ``<x, theta> = <x, centre> - C <x, G>``."""
+    for c in range(lanes):
         across = record_of(outer, rows, at_outer, c)
         meta = state_of(outer.start(), rows, at_meta, c)
         tally = state_of(ACCOUNT, rows, OF_STREAM, c)
-        s = get(rows, FULL, c)
+        felt = get(rows, FELT, c) if apart else get(rows, BASE, c) + get(rows, ALONG, c)
+        s = inside(loss, inner, rows, at_centre - reach(across, meta) * felt, x2, length2, y, at_inner, c)
         norm2 = s * s * length2
-        kept, meta, tally = settle(across, meta, tally, s * get(rows, FELT, c), norm2, across.slack(meta, norm2), norm2)
+        kept, meta, tally = settle(across, meta, tally, s * felt, norm2, across.slack(meta, norm2), norm2)
         put(rows, ACROSS, c, kept * s)
         keep_lane(meta, rows, at_meta, c)
         keep_lane(tally, rows, OF_STREAM, c)
 
 
 @part
-def move_back(outer, rows, at_outer, at_meta):
-    """``<x, theta> = <x, centre> - C <x, G>``, where the bias moves after every point."""
-    for c in range(WIDTH):
-        across = record_of(outer, rows, at_outer, c)
-        meta = state_of(outer.start(), rows, at_meta, c)
-        put(rows, BASE, c, get(rows, BASE, c) - reach(across, meta) * get(rows, FELT, c))
+def move_over(total, sums, d):
+    """``G += q``, ``q = 0``."""
+    for k in range(d * WIDTH):
+        put(total, 0, k, get(total, 0, k) + get(sums, 0, k))
+        put(sums, 0, k, 0.0)
 
 
 @part
@@ -220,29 +247,31 @@ def advance(rows, centre, total, play, sums, d):
 
 
 @part
-def end(inner, outer, every_point, mapped, rows, centre, total, play, sums, seen, lost, at_outer, at_meta):
+def end(
+    inner, outer, every_point, mapped, apart, rows, centre, total, play, sums, seen, lost, at_outer, at_meta, lanes
+):
     """A task ends in all lanes of a block."""
     d = centre.shape[0]
     fill(rows, ALONG, 0.0)
     meet(rows, ALONG, sums, seen, d)
-    for c in range(WIDTH):
+    for c in range(lanes):
         put(rows, OF_TASK + PULL, c, math.sqrt(max(get(rows, ALONG, c), 0.0)))
     if mapped:
         clear(seen, d)
         square(rows, ALONG, sums, d)
     if every_point:
+        if apart:
+            clear(sums, d)
+        else:
+            move_over(total, sums, d)
         square(rows, BASE, total, d)
-        clear(sums, d)
     else:
-        if any_clipped(rows):
-            for k in range(d):
-                for c in range(WIDTH):
-                    put(sums, k, c, get(sums, k, c) + get(lost, k, c))
-            clear(lost, d)
+        if clips(inner) and any_clipped(rows):
+            move_over(sums, lost, d)
             square(rows, ALONG, sums, d)
         fill(rows, FELT, 0.0)
         meet(rows, FELT, sums, total, d)
-        for c in range(WIDTH):
+        for c in range(lanes):
             across = record_of(outer, rows, at_outer, c)
             meta = state_of(outer.start(), rows, at_meta, c)
             tally = state_of(ACCOUNT, rows, OF_STREAM, c)
@@ -253,28 +282,28 @@ def end(inner, outer, every_point, mapped, rows, centre, total, play, sums, seen
             keep_lane(meta, rows, at_meta, c)
             keep_lane(tally, rows, OF_STREAM, c)
         advance(rows, centre, total, play, sums, d)
-    for c in range(WIDTH):
+    for c in range(lanes):
         put(rows, OF_STREAM + PULL, c, math.sqrt(get(rows, BASE, c)))
 
 
 @part
-def write(inner, outer, rows, noted, task, first, at_outer, at_meta):
+def write(inner, outer, rows, noted, task, first, at_outer, at_meta, lanes):
     """A row of the ledger of every lane; the task's numbers begin anew."""
-    lanes = min(WIDTH, noted.tasks.shape[1] - first)
     for c in range(lanes):
         account = state_of(ACCOUNT, rows, OF_TASK, c)
         tally = state_of(ACCOUNT, rows, OF_STREAM, c)
         total = get(rows, TOTAL, c) + get(rows, CARRY, c)
         across = record_of(outer, rows, at_outer, c)
         meta = state_of(outer.start(), rows, at_meta, c)
-        if not (math.isfinite(total) and finite(across, meta, account, (total, 0.0, 0.0), tally)):
-            put(rows, FAILED, c, 1.0)
-        noted.tasks[task, first + c] = total
+        sound = math.isfinite(total) and finite(across, meta, account, (total, 0.0, 0.0), tally)
+        put(rows, FAILED, c, max(get(rows, FAILED, c), 0.0 if sound else 1.0))
+        put(rows, VALUE, c, total)
+    hand_out(rows, VALUE, noted.tasks, task, first)
     if noted.accounts.shape[0]:
         for k in range(len(ACCOUNT)):
             hand_out(rows, OF_TASK + k, noted.accounts, task * len(ACCOUNT) + k, first)
             hand_out(rows, OF_STREAM + k, noted.tallies, task * len(ACCOUNT) + k, first)
-    for c in range(WIDTH):
+    for c in range(lanes):
         law = record_of(inner, rows, at_meta + len(outer.start()), c)
         keep_lane(law.start(), rows, STATES, c)
         keep_lane(ACCOUNT, rows, OF_TASK, c)
@@ -284,32 +313,39 @@ def write(inner, outer, rows, noted, task, first, at_outer, at_meta):
 
 @part
 def stretch(
-    loss, inner, outer, every_point, mapped, X, Z, y, start, n, at, begun, rows, total, play, sums, seen, lost, room,
-    noted, lane, at_inner, at_outer, at_meta,
+    loss, inner, outer, every_point, mapped, apart, X, Z, y, start, n, at, begun, rows, total, play, sums, seen, lost,
+    room, noted, lane, at_inner, at_outer, at_meta, lanes,
 ):  # fmt: skip
     """Points of one task in all lanes of a block; their rows of K begin ``at``; with ``begun``, q is not 0."""
     d, points = X.shape[1], noted.losses.shape[0]
+    project(room.base, X, start, n, d, total if every_point else play)
+    project(room.before, X, start, n, d if begun else 0, seen)
     for i in range(n):
-        fill(rows, ALONG, 0.0)
-        if begun:
-            mix(rows, ALONG, X, start + i, d, seen)
-        mix(rows, ALONG, room.K, at + i, i, room.slopes)
+        x2, length2 = room.K[at + i, i], room.plain[at + i, i]
+        near = i // NEAR * NEAR
+        if i == near:
+            some = min(NEAR, n - i)
+            accumulate_all(room.before, i, some, room.K, (at + i) * PIECE, PIECE, 1, i, room.slopes)
+            if every_point and apart:
+                accumulate_all(room.base, i, some, room.plain, (at + i) * PIECE, PIECE, 1, i, room.across)
+        accumulate(rows, ALONG, room.before, i, room.K, (at + i) * PIECE + near, 1, i - near, room.slopes, near)
+        copy_row(room.base, i, rows, BASE)
         if every_point:
-            fill(rows, BASE, room.at_centre[at + i])
-            fill(rows, FELT, 0.0)
-            mix(rows, FELT, X, start + i, d, total)
-            mix(rows, FELT, room.plain, at + i, i, room.across)
-            move_back(outer, rows, at_outer, at_meta)
+            if apart:
+                accumulate(
+                    rows, FELT, room.base, i, room.plain, (at + i) * PIECE + near, 1, i - near, room.across, near
+                )
+            step_in_both(
+                loss, inner, outer, apart, rows, room.at_centre[at + i], x2, length2, y[start + i], at_inner, at_outer,
+                at_meta, lanes,
+            )  # fmt: skip
+            if apart:
+                copy_row(rows, ACROSS, room.across, i)
         else:
-            fill(rows, BASE, 0.0)
-            mix(rows, BASE, X, start + i, d, play)
-        step(loss, inner, rows, room.K[at + i, i], room.plain[at + i, i], y[start + i], at_inner)
+            step(loss, inner, rows, x2, length2, y[start + i], at_inner, lanes)
+            if clips(inner):
+                copy_row(rows, CLIPPED, room.clipped, i)
         copy_row(rows, SLOPE, room.slopes, i)
-        if every_point:
-            step_across(outer, rows, room.plain[at + i, i], at_outer, at_meta)
-            copy_row(rows, ACROSS, room.across, i)
-        else:
-            copy_row(rows, CLIPPED, room.clipped, i)
         if points:
             hand_out(rows, VALUE, noted.losses, start + i, lane)
             hand_out(rows, PREDICTION, noted.predictions, start + i, lane)
@@ -317,8 +353,9 @@ def stretch(
     if mapped:
         gather(seen, Z, start, n, room.slopes)
     if every_point:
-        gather(total, X, start, n, room.across)
-    elif any_clipped(rows):
+        if apart:
+            gather(total, X, start, n, room.across)
+    elif clips(inner) and any_clipped(rows):
         gather(lost, X, start, n, room.clipped)
 
 
@@ -335,6 +372,8 @@ def run(loss, inner, outer, every_point, mapped, X, Z, y, offsets, centre, lanes
     at_meta = STATES + len(inner.start())
     at_inner = at_meta + len(outer.start())
     at_outer = at_inner + size(inner)
+    apart = mapped or clips(inner) or clips(outer)
+    width = room.slopes.shape[0] // PIECE  # WIDTH, which the compiler must not know: it would not use vectors
     task, start, tasks = 0, offsets[0], offsets.shape[0] - 1
     while task < tasks:
         begun, whole = start > offsets[task], task
@@ -357,16 +396,17 @@ def run(loss, inner, outer, every_point, mapped, X, Z, y, offsets, centre, lanes
             for t in range(task, max(whole, task + 1)):
                 n = min(offsets[t + 1], stop) - at
                 stretch(
-                    loss, inner, outer, every_point, mapped, X, Z, y, at, n, at - start, begun and t == task, rows,
-                    total, play, sums, seen, lost, room, noted, (first + b) * WIDTH, at_inner, at_outer, at_meta,
+                    loss, inner, outer, every_point, mapped, apart, X, Z, y, at, n, at - start, begun and t == task,
+                    rows, total, play, sums, seen, lost, room, noted, (first + b) * WIDTH, at_inner, at_outer, at_meta,
+                    width,
                 )  # fmt: skip
                 at += n
                 if at == offsets[t + 1]:
                     end(
-                        inner, outer, every_point, mapped, rows, centre, total, play, sums, seen, lost, at_outer,
-                        at_meta,
+                        inner, outer, every_point, mapped, apart, rows, centre, total, play, sums, seen, lost, at_outer,
+                        at_meta, width,
                     )  # fmt: skip
-                    write(inner, outer, rows, noted, t, (first + b) * WIDTH, at_outer, at_meta)
+                    write(inner, outer, rows, noted, t, (first + b) * WIDTH, at_outer, at_meta, width)
         start, task = stop, whole
 
 
@@ -396,4 +436,4 @@ def scratch(mapped: bool) -> Scratch:
     """Room for one thread."""
     K = np.zeros((PIECE, PIECE))
     plain = np.zeros((PIECE, PIECE)) if mapped else K
-    return Scratch(K, plain, np.zeros(PIECE), *(aligned(PIECE * WIDTH) for _ in range(3)))
+    return Scratch(K, plain, np.zeros(PIECE), *(aligned(PIECE * WIDTH) for _ in range(5)))
