@@ -167,12 +167,12 @@ def _hand_out_all(_context, rows, row, table, i, first):
 
 
 @part
-def hand_out(rows, row, table, i, first):
-    """Write a row of lanes into ``table[i]`` from column ``first`` on, those that are there."""
-    if table.shape[1] - first >= WIDTH:
+def hand_out(rows, row, table, i, first, lanes):
+    """Write a row, up to ``lanes`` of it, into ``table[i]`` from column ``first`` on."""
+    if lanes >= WIDTH:
         _hand_out_all(rows, row, table, i, first)
     else:
-        for c in range(table.shape[1] - first):
+        for c in range(lanes):
             table[i, first + c] = get(rows, row, c)
 
 

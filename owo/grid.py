@@ -244,19 +244,19 @@ class Grid:
 
         With ``brief`` the next call overwrites what this one notes of points.
         """
-        noted = []
+        shape = 2, block.n if points else 0, len(self)
+        losses, predictions = self._room.of(shape) if brief else np.empty(shape)
+        noted, column = [], 0
         for group in self._groups or ():
-            shape = 2, block.n if points else 0, len(group.members)
-            room = group.room.of(shape) if brief else np.empty(shape)
-            noted.append(self._stream(group, block, room, threads, pool))
+            T, C = block.n_tasks, len(group.members)
+            accounts, tallies = np.empty((2, T * ACCOUNT if self.certificates else 0, C))
+            noted.append(lanes.Noted(losses, predictions, column, accounts, tallies, np.empty((T, C))))
+            self._stream(group, block, noted[-1], threads, pool)
+            column += C
         self._points += block.n
         return noted
 
-    def _stream(self, group: _Group, block: Block, room: Array, threads: int, pool: ThreadPoolExecutor) -> lanes.Noted:
-        T, C = block.n_tasks, len(group.members)
-        accounts, tallies = np.empty((2, T * ACCOUNT if self.certificates else 0, C))
-        losses, predictions = room
-        noted = lanes.Noted(losses, predictions, accounts, tallies, np.empty((T, C)))
+    def _stream(self, group: _Group, block: Block, noted: lanes.Noted, threads: int, pool: ThreadPoolExecutor) -> None:
         first = self.configurations[group.members[0]]
         outer = _moving(first.outer)
         blocks = len(group.lanes.rows)
@@ -276,7 +276,6 @@ class Grid:
             part(*cuts)
         else:
             list(pool.map(lambda pair: part(*pair), itertools.pairwise(cuts)))
-        return noted
 
     @property
     def biases(self) -> Array:
@@ -291,16 +290,14 @@ class Grid:
                 found[number] = play if update == "task" else centre - reach_of(outer, meta) * total
         return found
 
-    def spread(self, noted: Sequence[lanes.Noted], *, brief: bool = False) -> tuple[Array, Array]:
-        """Losses and predictions (n, C) of the points that the groups noted; ``brief`` as in ``advance``."""
-        groups = self._groups or []
-        if len(groups) == 1:
-            return noted[0].losses, noted[0].predictions
-        shape = 2, len(noted[0].losses), len(self)
-        loss, prediction = self._room.of(shape) if brief else np.empty(shape)
-        for group, rows in zip(groups, noted, strict=True):
-            loss[:, group.columns], prediction[:, group.columns] = rows.losses, rows.predictions
-        return loss, prediction
+    def of_points(self, noted: Sequence[lanes.Noted]) -> tuple[Array, Array]:
+        """Losses and predictions (n, C) of the points that the groups noted, in the order of the configurations."""
+        losses, predictions = noted[0].losses, noted[0].predictions
+        order = [number for group in self._groups or () for number in group.members]
+        if order != list(range(len(order))):
+            places = np.argsort(order)
+            losses, predictions = losses[:, places], predictions[:, places]
+        return losses, predictions
 
     def begun(self, number: int) -> OnlineWithinOnline:
         """The learner of a configuration, before any data."""
@@ -353,7 +350,7 @@ class GridLedger:
         self._rounds.append(np.diff(block.offsets)[:, None].astype(np.float64))
         self._keys += block.keys
         if len(noted[0].losses):
-            loss, prediction = self._grid.spread(noted)
+            loss, prediction = self._grid.of_points(noted)
             keys = [block.keys[code] for code in block.task.tolist()]
             self.points.append({"loss": loss, "prediction": prediction, "label": block.y.copy(), "task": keys})
 
@@ -457,8 +454,6 @@ class _Group:
     at_meta: int
     states: int
     """numbers of the state across tasks"""
-    room: Room
-    """for points"""
 
     @classmethod
     def of(cls, configurations: Sequence[Configuration], members: list[int], centre: Array, mapped: bool) -> _Group:
@@ -466,7 +461,7 @@ class _Group:
         pairs = [(configurations[number].inner, _moving(configurations[number].outer)) for number in members]
         inner, outer = pairs[0]
         begun = lanes.begin(pairs, centre, mapped)
-        return cls(members, begun, lanes.STATES + len(inner.start()), len(outer.start()), Room())
+        return cls(members, begun, lanes.STATES + len(inner.start()), len(outer.start()))
 
     @property
     def columns(self) -> Any:

@@ -154,6 +154,8 @@ class Noted(NamedTuple):
 
     losses: Any
     predictions: Any
+    column: Any
+    """where in the two arrays above these lanes begin, which may stand beside others"""
     accounts: Any
     """of tasks, a row a number: (7 T, C)"""
     tallies: Any
@@ -298,11 +300,12 @@ def write(inner, outer, rows, noted, task, first, at_outer, at_meta, lanes):
         sound = math.isfinite(total) and finite(across, meta, account, (total, 0.0, 0.0), tally)
         put(rows, FAILED, c, max(get(rows, FAILED, c), 0.0 if sound else 1.0))
         put(rows, VALUE, c, total)
-    hand_out(rows, VALUE, noted.tasks, task, first)
+    there = noted.tasks.shape[1] - first
+    hand_out(rows, VALUE, noted.tasks, task, first, there)
     if noted.accounts.shape[0]:
         for k in range(len(ACCOUNT)):
-            hand_out(rows, OF_TASK + k, noted.accounts, task * len(ACCOUNT) + k, first)
-            hand_out(rows, OF_STREAM + k, noted.tallies, task * len(ACCOUNT) + k, first)
+            hand_out(rows, OF_TASK + k, noted.accounts, task * len(ACCOUNT) + k, first, there)
+            hand_out(rows, OF_STREAM + k, noted.tallies, task * len(ACCOUNT) + k, first, there)
     for c in range(lanes):
         law = record_of(inner, rows, at_meta + len(outer.start()), c)
         keep_lane(law.start(), rows, STATES, c)
@@ -347,8 +350,9 @@ def stretch(
                 copy_row(rows, CLIPPED, room.clipped, i)
         copy_row(rows, SLOPE, room.slopes, i)
         if points:
-            hand_out(rows, VALUE, noted.losses, start + i, lane)
-            hand_out(rows, PREDICTION, noted.predictions, start + i, lane)
+            there = noted.tasks.shape[1] - lane
+            hand_out(rows, VALUE, noted.losses, start + i, noted.column + lane, there)
+            hand_out(rows, PREDICTION, noted.predictions, start + i, noted.column + lane, there)
     gather(sums, X, start, n, room.slopes)
     if mapped:
         gather(seen, Z, start, n, room.slopes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ Places = NDArray[np.int64]
 
 def aligned(*shape: int) -> NDArray[np.float64]:
     """Zeros that begin on a cache line: wide vector loads of the learner's sums then never straddle two."""
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     room = np.zeros(size + 8)
     skip = -(room.ctypes.data // 8) % 8
     return room[skip : skip + size].reshape(shape)

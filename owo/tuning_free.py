@@ -195,7 +195,7 @@ class TuningFree:
     ) -> tuple[list[Noted], Mixed]:
         """Some whole tasks, through all configurations and then through the mixture."""
         noted = self.grid.advance(block, True, threads, pool, brief=True)
-        losses, predictions = self.grid.spread(noted, brief=True)
+        losses, predictions = self.grid.of_points(noted)
         lost_at = _lost_at(losses, predictions)
         loss, prediction = np.empty((2, block.n if points else 0))
         shares = np.empty((block.n_tasks if weights else 0, len(self.grid)))
@@ -458,6 +458,8 @@ def _lost_at(losses: Array, predictions: Array) -> NDArray[np.int64]:
     n = len(losses)
     lost_at = np.full(losses.shape[1], n)
     with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(losses.sum() + predictions.sum()):
+            return lost_at
         sums = losses.sum(axis=0) + predictions.sum(axis=0)
     for c in np.flatnonzero(~np.isfinite(sums)).tolist():
         bad = np.flatnonzero(~(np.isfinite(losses[:, c]) & np.isfinite(predictions[:, c])))
