@@ -399,6 +399,16 @@ def learn_across(outer, across, q):
     keep(tally, across.account)
 
 
+@lean_kernel
+def copy_rows(array, rows, out):
+    """``out[k] = array[rows[k]]``, with rows asked for ahead of their use: they may lie anywhere."""
+    n = rows.shape[0]
+    for k in range(n):
+        prefetch(array, rows[min(k + AHEAD, n - 1)])
+        for j in range(out.shape[1]):
+            out[k, j] = array[rows[k], j]
+
+
 @kernel
 def cumulative(values):
     """Running sums (n,) with the rounding error carried along."""

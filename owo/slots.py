@@ -61,10 +61,11 @@ class Table:
     def __init__(self) -> None:
         self.rows = np.zeros(0, dtype=np.int64)
 
-    def look_up(self, keys: Keys, wanted: Sequence[Hashable]) -> Places:
-        """The rows of the keys wanted, -1 for those that are not open."""
-        ids = _numbers(wanted) if len(wanted) >= WORTH_IT else None
-        if ids is not None and self._holds(keys, ids):
+    def look_up(self, keys: Keys, wanted: Sequence[Hashable], ids: Places | None = None) -> Places:
+        """The rows of the keys wanted, -1 for those that are not open; ``ids``: the same keys as an array, if any."""
+        if ids is None and len(wanted) >= WORTH_IT:
+            ids = _numbers(wanted)
+        if len(wanted) >= WORTH_IT and ids is not None and self._holds(keys, ids):
             return np.asarray(self.rows[ids])
         return np.fromiter(map(keys.get, wanted, itertools.repeat(-1)), np.int64, len(wanted))
 
@@ -191,7 +192,7 @@ class Slots:
         if self.spilled is not None:
             self.recall([key for key in block.keys if key in self.spilled.records])
         if self.keys:
-            slots = self._table.look_up(self.keys, block.keys)
+            slots = self._table.look_up(self.keys, block.keys, block.ids)
         else:
             slots = np.full(len(block.keys), -1, dtype=np.int64)
         new = slots < 0
@@ -316,7 +317,7 @@ class Slots:
             self._saved = [np.empty((len(rows), array.shape[1])) for array in self.arrays]
         kept = [room[: len(rows)] for room in self._saved]
         for array, room in zip(self.arrays, kept, strict=True):
-            np.take(array, rows, axis=0, out=room, mode="clip")
+            kernels.copy_rows(array, rows, room)
         return kept
 
     def restore(self, rows: Places, saved: list[NDArray[np.float64]], taken: list[int]) -> None:

@@ -120,6 +120,8 @@ class Block:
     keys: tuple[Hashable, ...]
     contiguous: bool
     """Whether the rows of each task follow one another, and every task ends."""
+    ids: Codes | None
+    """The keys as an array, where a stream has whole numbers and says so: a learner finds its tasks sooner."""
 
     def __init__(
         self,
@@ -140,16 +142,22 @@ class Block:
         self._fill(rows, labels, codes, flags, names)
 
     @classmethod
-    def _of(cls, X: Floats, y: Floats, task: Codes, ends: NDArray[np.bool_], keys: tuple[Hashable, ...]) -> Block:
+    def _of(
+        cls, X: Floats, y: Floats, task: Codes, ends: NDArray[np.bool_], keys: tuple[Hashable, ...],
+        ids: Codes | None = None,
+    ) -> Block:  # fmt: skip
         """From parts known to be right."""
         block = cls.__new__(cls)
-        block._fill(X, y, task, ends, keys)
+        block._fill(X, y, task, ends, keys, ids)
         return block
 
-    def _fill(self, X: Floats, y: Floats, task: Codes, ends: NDArray[np.bool_], keys: tuple[Hashable, ...]) -> None:
+    def _fill(
+        self, X: Floats, y: Floats, task: Codes, ends: NDArray[np.bool_], keys: tuple[Hashable, ...],
+        ids: Codes | None = None,
+    ) -> None:  # fmt: skip
         in_turn = int(np.count_nonzero(task[1:] != task[:-1])) + 1 == len(keys)
         contiguous = in_turn and int(np.count_nonzero(ends)) == len(keys)
-        _set(self, X=X, y=y, task=task, ends=ends, keys=keys, contiguous=contiguous)
+        _set(self, X=X, y=y, task=task, ends=ends, keys=keys, contiguous=contiguous, ids=ids)
 
     @classmethod
     def _joined(cls, X: list[Floats], y: list[Floats], keys: tuple[Hashable, ...]) -> Block:

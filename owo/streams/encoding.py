@@ -186,7 +186,7 @@ class Encoding:
         """
         labels = self.target(block.y)
         refuse_nonfinite(labels, "standardised y")
-        return Block._of(self._rows(block.X), labels, block.task, block.ends, block.keys)
+        return Block._of(self._rows(block.X), labels, block.task, block.ends, block.keys, block.ids)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and lists, ready for JSON.

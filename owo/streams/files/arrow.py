@@ -13,7 +13,7 @@ import numpy as np
 from owo.streams.files.cells import ArrowCells
 from owo.streams.files.pieces import Piece, after, cells_of, give_back, recut
 
-KEPT = 2
+KEPT = 4
 """Pieces of a Parquet file after which memory that Arrow keeps for later is given back."""
 
 BUFFER = 1 << 16

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from owo.streams.codes import Codes, _numbered_objects, _numbered_values
 from owo.streams.columns import _number
+from owo.streams.files.packing import number_by_table
 from owo.streams.points import Floats
 
 EMPTY_WORDS = frozenset(("", "na", "n/a", "nan", "null", "none"))
@@ -104,12 +105,9 @@ def _dense(values: NDArray[Any]) -> Ids | None:
     if span > max(4 * n, SPAN):
         return None
     at = (values.astype(np.int64) if values.dtype.kind == "i" else values) - low
-    at = at.astype(np.intp)
-    first = np.empty(span, dtype=np.intp)
-    first[at[::-1]] = np.arange(n - 1, -1, -1)  # of repeated indices the last one stays
-    first_row = first[at]
-    begins = first_row == np.arange(n)
-    return Ids((np.cumsum(begins) - 1)[first_row], values[begins].astype(values.dtype.newbyteorder("=")))
+    codes, first = np.empty((2, n), dtype=np.int64)
+    count = number_by_table(at.astype(np.int64), np.full(span, -1), codes, first)
+    return Ids(codes, values[first[:count]].astype(values.dtype.newbyteorder("=")))
 
 
 # ---------------------------------------------------------------------------------------------------- NumPy arrays

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from owo.streams.codes import Codes, in_order
 from owo.streams.columns import _fault
 from owo.streams.files.cells import Ids, Times, finite, listed
+from owo.streams.files.packing import write_columns
 from owo.streams.files.pieces import Piece, Source
 from owo.streams.points import Floats, first_nonfinite
-
-ROWS_IN_CACHE = 2048
-"""Rows into which columns are written together, so that what is written stays in the processor's cache."""
 
 
 class Policy(NamedTuple):
@@ -142,6 +140,7 @@ class Cutter:
             y = np.array(y, dtype=np.float64)
         table = piece.table(self._features) if piece.table is not None and not self._levels else None
         odd_rows: dict[str, Codes] = {}
+        checked = False
         if table is not None:
             with np.errstate(over="ignore"):
                 X = np.array(table, dtype=np.float64, order="C")
@@ -154,16 +153,17 @@ class Cutter:
                     continue
                 values, odd_rows[name] = piece.cells(name).numbers()
                 columns.append(values)
-            _write(columns, [self._at[name].start for name in self._features if name not in self._levels], X)
-        if first_nonfinite(X) is not None:
+            at = [self._at[name].start for name in self._features if name not in self._levels]
+            checked = write_columns(columns, at, X)
+        if not checked and first_nonfinite(X) is not None:
             for name in self._features:
                 if name not in self._levels:
-                    at = self._at[name]
-                    faults += _nonfinite(name, X[:, at.start], odd_rows.get(name), at)
+                    place = self._at[name]
+                    faults += _nonfinite(name, X[:, place.start], odd_rows.get(name), place)
         if first_nonfinite(y) is not None:
             faults += _nonfinite(self._target, y, odd)
-        place = {name: k for k, name in enumerate(self._features)}
-        return X, y, sorted(faults, key=lambda fault: place.get(fault.name, len(place)))
+        order = {name: k for k, name in enumerate(self._features)}
+        return X, y, sorted(faults, key=lambda fault: order.get(fault.name, len(order)))
 
     def _encode(self, piece: Piece, name: str, X: Floats) -> list[_Fault]:
         """Write the 0/1 columns of a column of categories."""
@@ -230,14 +230,6 @@ class Cutter:
         said = _fault(shown).partition("; encode")[0]
         encode = f", or encode categories with categories={{{fault.name!r}: 'observe'}}" if feature else ""
         return f"{said}; {cure}{encode}"
-
-
-def _write(columns: list[Floats], at: list[int], X: Floats) -> None:
-    """Write columns (n,) into those columns ``at`` of X (n, d)."""
-    into: Any = slice(None) if len(at) == X.shape[1] else at
-    for start in range(0, len(X) if at else 0, ROWS_IN_CACHE):
-        part = slice(start, start + ROWS_IN_CACHE)
-        X[part, into] = np.array([values[part] for values in columns]).T
 
 
 def _nonfinite(name: str, values: Floats, odd: Codes | None, at: slice | None = None) -> list[_Fault]:

@@ -340,14 +340,15 @@ def _changing(cuts: Iterator[Cut], order: Order | None, turns: Turns) -> Iterato
 def _block(cut: Cut, ends: NDArray[np.bool_], order: Order | None) -> Block:
     if order is not None and cut.times is not None:
         order.check(cut.times, cut.ids.codes, cut.keys, cut.rows, ends)
-    return Block._of(cut.X, cut.y, cut.ids.codes, ends, cut.keys)
+    ids = cut.ids.distinct if cut.ids.distinct.dtype == np.int64 else None
+    return Block._of(cut.X, cut.y, cut.ids.codes, ends, cut.keys, ids)
 
 
 def _closed(block: Block, order: Order | None) -> Block:
     block.ends[-1] = True
     if order is not None:
         order.close(block.keys[block.task[-1]])
-    return Block._of(block.X, block.y, block.task, block.ends, block.keys)
+    return Block._of(block.X, block.y, block.task, block.ends, block.keys, block.ids)
 
 
 def _plain(level: Any) -> Any:
