@@ -57,7 +57,7 @@ class _Points(base.Estimator):
         self._pack = Struct(f"{len(names)}d").pack_into
         self._count = len(names) + (self.task is not None)
 
-    def _row(self, x: dict[Any, Any], *, learn: bool) -> Any:
+    def _row(self, x: dict[Any, Any], learn: bool) -> Any:
         """The array of a point (d,); with ``learn`` new features get a number, else they are left out."""
         if len(x) == self._count:
             try:
@@ -139,13 +139,18 @@ class OWORegressor(base.Regressor, _Points):
         """Learn from a point; without a value of the task's field it is of no task, and is not learned."""
         task = "all" if self.task is None else x.get(self.task)
         if task is not None:
-            self._learner.learn_one(self._row(x, learn=True), float(y), task)
+            row = self._row(x, True)
+            single = self._learner._single
+            if type(y) is not float or single is None or single.learn_row(row, y, task) is None:
+                self._learner.learn_one(row, float(y), task)
 
     def predict_one(self, x: dict[Any, Any]) -> float:
         """The prediction for a point."""
         task = "all" if self.task is None else x.get(self.task)
-        prediction: float = self._learner.predict_one(self._row(x, learn=False), task)
-        return prediction
+        row = self._row(x, False)
+        single = self._learner._single
+        prediction: float | None = None if single is None else single.predict_row(row, task)
+        return self._learner.predict_one(row, task) if prediction is None else prediction
 
 
 class OWOClassifier(base.Classifier, _Points):
@@ -177,7 +182,7 @@ class OWOClassifier(base.Classifier, _Points):
         task = self._task(x)
         if task is None:
             return
-        row = self._row(x, learn=True)
+        row = self._row(x, True)
         if y not in self._seen:
             self._add(y)
         if not self._others:
@@ -202,7 +207,7 @@ class OWOClassifier(base.Classifier, _Points):
         """The probability of each class seen so far."""
         if len(self._seen) < 2:
             return dict.fromkeys(self._seen, 1.0)
-        row, task = self._row(x, learn=False), self._task(x)
+        row, task = self._row(x, False), self._task(x)
         if not self._others:
             chance = exp(_log_logistic(self._learner.predict_one(row, task)))
             return {self._seen[0]: 1.0 - chance, self._seen[1]: chance}

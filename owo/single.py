@@ -193,7 +193,8 @@ class Single:
     """The door: made when a learner has met its first point, kept beside it, never copied with it."""
 
     def __init__(self, learner: Any) -> None:
-        self.learner, self.slots = learner, learner._slots
+        self.learner, self.slots, self.guard = learner, learner._slots, learner._guard
+        self.find = self.slots.keys.get
         self.kinds = Kinds(learner.loss, learner.inner, learner.outer)
         self.values = np.array([*numbers(learner.loss), *numbers(learner.inner), *numbers(learner.outer), 0.0])
         floats, wholes = types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C")
@@ -241,6 +242,32 @@ class Single:
         if slots.spilled is not None:
             slots.relieve()
         return p if p == p else None
+
+    def learn_row(self, row: Any, y: float, task: Any) -> float | None:
+        """As ``OnlineWithinOnline.learn_one`` for a float and an array of float64; None likewise."""
+        guard = self.guard
+        if not guard.acquire(False):
+            return None
+        try:
+            slot = self.find(task)
+            if slot is None or self.slots.arrays is not self.arrays:
+                return None
+            p: float = self._learn(self.kinds, self.values, self.places, row, y, slot)
+        except TypeError:  # a key that cannot be hashed
+            return None
+        finally:
+            guard.release()
+        return p if p == p else None
+
+    def predict_row(self, row: Any, task: Any) -> float | None:
+        """As ``OnlineWithinOnline.predict_one``, likewise."""
+        if self.guard.busy or self.slots.arrays is not self.arrays:
+            return None
+        try:
+            p: float = self._predict(self.kinds, self.values, self.places, row, self.find(task, -1))
+        except TypeError:  # a key that cannot be hashed
+            return None
+        return p if p - p == 0.0 else None
 
     def _begin(self, x: Any, y: float, task: Any) -> float | None:
         """The first point of a task."""
