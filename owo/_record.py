@@ -201,6 +201,11 @@ def fast_part(function: Callable[..., Any]) -> Any:
     return numba.njit(error_model="numpy", forceinline=True, _nrt=False, fastmath=_FAST or False)(function)
 
 
+def called_part(function: Callable[..., Any]) -> Any:
+    """As ``part``, for what is long and called from many places: not inlined, so that it is compiled once."""
+    return numba.njit(error_model="numpy", _nrt=False)(function)
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile on first call, keep the machine code on disk, release the GIL. Arithmetic as written."""
     return _cached(numba.njit(error_model="numpy", nogil=True)(function), function)

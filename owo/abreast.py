@@ -14,7 +14,7 @@ from numba.cpython.unsafe.tuple import tuple_setitem
 from numba.extending import intrinsic, overload
 
 from owo._fingerprint import STRICT
-from owo._record import RecordType, is_record, part
+from owo._record import RecordType, called_part, is_record, part
 
 WIDTH = 32
 """Lanes that are taken together."""
@@ -166,7 +166,7 @@ def _hand_out_all(_context, rows, row, table, i, first):
     return types.void(rows, types.intp, table, types.intp, types.intp), generate
 
 
-@part
+@called_part
 def hand_out(rows, row, table, i, first, lanes):
     """Write a row, up to ``lanes`` of it, into ``table[i]`` from column ``first`` on."""
     if lanes >= WIDTH:
@@ -320,7 +320,7 @@ def _accumulate_rows(_context, target, row, M, first, apart, stride, n, source):
     return types.void(target, types.intp, M, *integers, source), generate
 
 
-@part
+@called_part
 def accumulate_all(target, row, rows, M, first, apart, stride, n, source):
     """``target[row + r] += sum_{k<n} M.flat[first + r apart + k stride] source[k]`` for r < ``rows``: matrices."""
     whole = rows // ROWS * ROWS

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import overload
 
-from owo._record import fast_part, lean_kernel, part
+from owo._record import called_part, fast_part, lean_kernel, part
 from owo.abreast import (
     WIDTH,
     accumulate,
@@ -60,21 +60,21 @@ STATES = OF_STREAM + len(ACCOUNT)
 # --------------------------------------------------------------------------------------------- products with rows
 
 
-@part
+@called_part
 def clear(vectors, d):
     """Set to zero."""
     for k in range(d):
         fill(vectors, k, 0.0)
 
 
-@part
+@called_part
 def project(target, X, start, n, d, source):
     """``target[i] = <x_{start + i}, source>`` for i < n; zeros where d is 0."""
     clear(target, n)
     accumulate_all(target, 0, n, X, start * X.shape[1], X.shape[1], 1, d, source)
 
 
-@part
+@called_part
 def gather(target, X, start, n, source):
     """``target[k] += sum_{i<n} X[start + i, k] source[i]``, for all k."""
     d = X.shape[1]
@@ -102,7 +102,7 @@ def reach_centre(X, start, n, first, centre, at_centre):
         at_centre[first + i] = total
 
 
-@part
+@called_part
 def square(rows, row, vectors, d):
     """``rows[row] = |v|^2`` of every lane."""
     fill(rows, row, 0.0)
@@ -163,6 +163,14 @@ class Noted(NamedTuple):
     """summed losses"""
 
 
+@part
+def places(inner, outer):
+    """Rows of the state across tasks, of the numbers of the law inside them, and of those of the law across them."""
+    at_meta = STATES + len(inner.start())
+    at_inner = at_meta + len(outer.start())
+    return at_meta, at_inner, at_inner + size(inner)
+
+
 def clips(law):
     """Whether a law may clip gradients; known when the code is compiled."""
     return type(law).clip is not never_clips
@@ -175,8 +183,9 @@ def _clips(law):
 
 
 @part
-def inside(loss, inner, rows, base, x2, length2, y, at_inner, c):
+def inside(loss, inner, outer, rows, base, x2, length2, y, c):
     """One point, inside the task of lane c; its slope."""
+    _, at_inner, _ = places(inner, outer)
     law = record_of(inner, rows, at_inner, c)
     state = state_of(inner.start(), rows, STATES, c)
     account = state_of(ACCOUNT, rows, OF_TASK, c)
@@ -196,21 +205,22 @@ def inside(loss, inner, rows, base, x2, length2, y, at_inner, c):
 
 
 @part
-def step(loss, inner, rows, x2, length2, y, at_inner, lanes):
+def step(loss, inner, outer, rows, x2, length2, y, lanes):
     """One point in all lanes of a block, where the bias moves when a task ends."""
     for c in range(lanes):
-        inside(loss, inner, rows, get(rows, BASE, c), x2, length2, y, at_inner, c)
+        inside(loss, inner, outer, rows, get(rows, BASE, c), x2, length2, y, c)
 
 
 @part
-def step_in_both(loss, inner, outer, apart, rows, at_centre, x2, length2, y, at_inner, at_outer, at_meta, lanes):
+def step_in_both(loss, inner, outer, apart, rows, at_centre, x2, length2, y, lanes):
     """One point in all lanes of a block, inside tasks and across them: ``<x, theta> = <x, centre> - C <x, G>``."""
+    at_meta, _, at_outer = places(inner, outer)
     for c in range(lanes):
         across = record_of(outer, rows, at_outer, c)
         meta = state_of(outer.start(), rows, at_meta, c)
         tally = state_of(ACCOUNT, rows, OF_STREAM, c)
         felt = get(rows, FELT, c) if apart else get(rows, BASE, c) + get(rows, ALONG, c)
-        s = inside(loss, inner, rows, at_centre - reach(across, meta) * felt, x2, length2, y, at_inner, c)
+        s = inside(loss, inner, outer, rows, at_centre - reach(across, meta) * felt, x2, length2, y, c)
         norm2 = s * s * length2
         kept, meta, tally = settle(across, meta, tally, s * felt, norm2, across.slack(meta, norm2), norm2)
         put(rows, ACROSS, c, kept * s)
@@ -218,7 +228,7 @@ def step_in_both(loss, inner, outer, apart, rows, at_centre, x2, length2, y, at_
         keep_lane(tally, rows, OF_STREAM, c)
 
 
-@part
+@called_part
 def move_over(total, sums, d):
     """``G += q``, ``q = 0``."""
     for k in range(d * WIDTH):
@@ -226,7 +236,7 @@ def move_over(total, sums, d):
         put(sums, 0, k, 0.0)
 
 
-@part
+@called_part
 def any_clipped(rows):
     """Whether a gradient of the task was clipped in any lane."""
     excess = 0.0
@@ -248,12 +258,11 @@ def advance(rows, centre, total, play, sums, d):
     square(rows, BASE, total, d)
 
 
-@part
-def end(
-    inner, outer, every_point, mapped, apart, rows, centre, total, play, sums, seen, lost, at_outer, at_meta, lanes
-):
+@called_part
+def end(inner, outer, every_point, mapped, apart, rows, centre, total, play, sums, seen, lost, lanes):
     """A task ends in all lanes of a block."""
     d = centre.shape[0]
+    at_meta, _, at_outer = places(inner, outer)
     fill(rows, ALONG, 0.0)
     meet(rows, ALONG, sums, seen, d)
     for c in range(lanes):
@@ -288,9 +297,10 @@ def end(
         put(rows, OF_STREAM + PULL, c, math.sqrt(get(rows, BASE, c)))
 
 
-@part
-def write(inner, outer, rows, noted, task, first, at_outer, at_meta, lanes):
+@called_part
+def write(inner, outer, rows, noted, task, first, lanes):
     """A row of the ledger of every lane; the task's numbers begin anew."""
+    at_meta, at_inner, at_outer = places(inner, outer)
     for c in range(lanes):
         account = state_of(ACCOUNT, rows, OF_TASK, c)
         tally = state_of(ACCOUNT, rows, OF_STREAM, c)
@@ -307,17 +317,17 @@ def write(inner, outer, rows, noted, task, first, at_outer, at_meta, lanes):
             hand_out(rows, OF_TASK + k, noted.accounts, task * len(ACCOUNT) + k, first, there)
             hand_out(rows, OF_STREAM + k, noted.tallies, task * len(ACCOUNT) + k, first, there)
     for c in range(lanes):
-        law = record_of(inner, rows, at_meta + len(outer.start()), c)
+        law = record_of(inner, rows, at_inner, c)
         keep_lane(law.start(), rows, STATES, c)
         keep_lane(ACCOUNT, rows, OF_TASK, c)
         put(rows, TOTAL, c, 0.0)
         put(rows, CARRY, c, 0.0)
 
 
-@part
+@called_part
 def stretch(
     loss, inner, outer, every_point, mapped, apart, X, Z, y, start, n, at, begun, rows, total, play, sums, seen, lost,
-    room, noted, lane, at_inner, at_outer, at_meta, lanes,
+    room, noted, lane, lanes,
 ):  # fmt: skip
     """Points of one task in all lanes of a block; their rows of K begin ``at``; with ``begun``, q is not 0."""
     d, points = X.shape[1], noted.losses.shape[0]
@@ -339,13 +349,12 @@ def stretch(
                     rows, FELT, room.base, i, room.plain, (at + i) * PIECE + near, 1, i - near, room.across, near
                 )
             step_in_both(
-                loss, inner, outer, apart, rows, room.at_centre[at + i], x2, length2, y[start + i], at_inner, at_outer,
-                at_meta, lanes,
+                loss, inner, outer, apart, rows, room.at_centre[at + i], x2, length2, y[start + i], lanes,
             )  # fmt: skip
             if apart:
                 copy_row(rows, ACROSS, room.across, i)
         else:
-            step(loss, inner, rows, x2, length2, y[start + i], at_inner, lanes)
+            step(loss, inner, outer, rows, x2, length2, y[start + i], lanes)
             if clips(inner):
                 copy_row(rows, CLIPPED, room.clipped, i)
         copy_row(rows, SLOPE, room.slopes, i)
@@ -373,9 +382,6 @@ def run(loss, inner, outer, every_point, mapped, X, Z, y, offsets, centre, lanes
     A piece is as many tasks as fit into it, or a part of one that is longer; every block of lanes meets all of a piece
     before the next one comes. Of all blocks, these are those from ``first`` on.
     """
-    at_meta = STATES + len(inner.start())
-    at_inner = at_meta + len(outer.start())
-    at_outer = at_inner + size(inner)
     apart = mapped or clips(inner) or clips(outer)
     width = room.slopes.shape[0] // PIECE  # WIDTH, which the compiler must not know: it would not use vectors
     task, start, tasks = 0, offsets[0], offsets.shape[0] - 1
@@ -401,16 +407,14 @@ def run(loss, inner, outer, every_point, mapped, X, Z, y, offsets, centre, lanes
                 n = min(offsets[t + 1], stop) - at
                 stretch(
                     loss, inner, outer, every_point, mapped, apart, X, Z, y, at, n, at - start, begun and t == task,
-                    rows, total, play, sums, seen, lost, room, noted, (first + b) * WIDTH, at_inner, at_outer, at_meta,
-                    width,
+                    rows, total, play, sums, seen, lost, room, noted, (first + b) * WIDTH, width,
                 )  # fmt: skip
                 at += n
                 if at == offsets[t + 1]:
                     end(
-                        inner, outer, every_point, mapped, apart, rows, centre, total, play, sums, seen, lost, at_outer,
-                        at_meta, width,
+                        inner, outer, every_point, mapped, apart, rows, centre, total, play, sums, seen, lost, width,
                     )  # fmt: skip
-                    write(inner, outer, rows, noted, t, (first + b) * WIDTH, at_outer, at_meta, width)
+                    write(inner, outer, rows, noted, t, (first + b) * WIDTH, width)
         start, task = stop, whole
 
 
