@@ -51,18 +51,17 @@ def edition(function: Callable[..., Any]) -> str:
     return digest.hexdigest()[:12]
 
 
+OVERLOADING = (
+    "_record.py", "rows.py", "abreast.py", "products.py", "aggregate.py", "single.py", "geometry/pieces.py"
+)  # fmt: skip
+"""Files with intrinsics and overloads, which numba looks up by itself; but those that only kernels of the file use."""
+
+
 @functools.cache
 def _toolchain() -> bytes:
     """The compilers, and how they are called."""
     digest = hashlib.sha256(f"{np.__version__} {numba.__version__} strict={STRICT}".encode())
-    for name in (
-        "_record.py",
-        "rows.py",
-        "abreast.py",
-        "aggregate.py",
-        "single.py",
-        "geometry/pieces.py",
-    ):  # they overload, which numba looks up by itself
+    for name in OVERLOADING:
         digest.update((pathlib.Path(__file__).parent / name).read_bytes())
     return digest.digest()
 

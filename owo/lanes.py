@@ -25,14 +25,11 @@ from numba.extending import overload
 from owo._record import called_part, fast_part, lean_kernel, part
 from owo.abreast import (
     WIDTH,
-    accumulate,
-    accumulate_all,
     copy_row,
     fill,
     get,
     hand_out,
     keep_lane,
-    meet,
     numbers,
     put,
     record_of,
@@ -41,6 +38,7 @@ from owo.abreast import (
 )
 from owo.kernels import ACCOUNT, EXCESS, PULL, compensated, finite, reach, settle, suffer
 from owo.laws import never_clips
+from owo.products import accumulate, accumulate_all, meet
 from owo.slots import aligned
 
 PIECE = 64

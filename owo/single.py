@@ -122,12 +122,7 @@ def learn(kinds, values, places, x, y, slot):
     G, q = _floats(places[TOTAL], d), _floats(places[SUMS] + 8 * d * slot, d)
     theta = _floats(places[PLAY], d)
     pending = _floats(places[PENDING], d + 1)
-    meta_row = _floats(
-        places[META],
-        len(
-            outer.start(),
-        ),
-    )
+    meta_row = _floats(places[META], len(outer.start()))
     tally_row = _floats(places[TALLY], len(ACCOUNT))
     state_row = _floats(places[STATES] + 8 * s * slot, s)
     account_row = _floats(places[ACCOUNTS] + 8 * len(ACCOUNT) * slot, len(ACCOUNT))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pathlib
+import re
 import shutil
 import textwrap
 
@@ -13,7 +14,7 @@ import pytest
 from processes import finish, run, start
 
 import owo
-from owo import _record, kernels
+from owo import _fingerprint, _record, kernels
 
 SCRIPT = """
     import json, sys
@@ -84,6 +85,14 @@ def test_an_edit_recompiles_and_nothing_else_does(tmp_path):
     (tmp_path / "users_loss.py").write_text(loss)
     (tmp_path / "users_scale.py").write_text(textwrap.dedent(HELPER).format(factor=3.0))
     assert json.loads(run(job, **cache)) == [9, 0, 1]
+
+
+def test_kernels_depend_on_all_that_numba_looks_up_by_itself():
+    package = pathlib.Path(owo.__file__).parent
+    texts = {path.relative_to(package).as_posix(): path.read_text("utf-8") for path in package.rglob("*.py")}
+    found = {name for name, text in texts.items() if re.search(r"^@(intrinsic|overload)", text, re.MULTILINE)}
+    alone = {name for name in found if re.search(r"^@(lean_|quick_)?kernel$", texts[name], re.MULTILINE)}
+    assert found - alone <= set(_fingerprint.OVERLOADING) <= found
 
 
 @pytest.fixture(scope="module")

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 from owo._record import lean_kernel
 from owo.streams.points import Floats
-
-ROWS_IN_CACHE = 2048
-"""Rows into which columns of other kinds are written together, so that what is written stays in the cache."""
-
 
 IN_LINE = 8
 """Rows taken from a column together: whole cache lines, since columns that lie a power of two apart share few places in
@@ -47,18 +41,13 @@ def _interleave(addresses, at, X):
     return finite
 
 
-def write_columns(columns: Sequence[NDArray[Any]], at: Sequence[int], X: Floats) -> bool:
-    """Write columns (n,) into those columns ``at`` of X (n, d); True if all their numbers are known to be finite."""
-    if all(each.dtype == np.float64 and each.dtype.isnative and each.flags.c_contiguous for each in columns):
-        if any(each.shape != (len(X),) for each in columns):
-            raise ValueError(f"columns have {[each.shape for each in columns]}; needed {(len(X),)} each")
-        addresses = np.array([each.ctypes.data for each in columns], dtype=np.int64)
-        return bool(_interleave(addresses, np.array(at, dtype=np.int64), X))
-    into: Any = slice(None) if len(at) == X.shape[1] else list(at)
-    for start in range(0, len(X), ROWS_IN_CACHE):
-        part = slice(start, start + ROWS_IN_CACHE)
-        X[part, into] = np.array([values[part] for values in columns]).T
-    return False
+def write_columns(columns: Sequence[Floats], at: Sequence[int], X: Floats) -> bool:
+    """Write columns (n,) into those columns ``at`` of X (n, d); whether all their numbers are finite."""
+    if any(each.shape != (len(X),) for each in columns):
+        raise ValueError(f"columns have {[each.shape for each in columns]}; needed {(len(X),)} each")
+    whole = [np.ascontiguousarray(each, dtype=np.float64) for each in columns]  # what they are, nearly always
+    addresses = np.array([each.ctypes.data for each in whole], dtype=np.int64)
+    return bool(_interleave(addresses, np.array(at, dtype=np.int64), X))
 
 
 @lean_kernel
