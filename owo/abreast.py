@@ -15,7 +15,7 @@ from numba.extending import intrinsic, overload
 
 from owo._record import RecordType, called_part, is_record, part
 
-WIDTH = 32
+WIDTH = 24
 """Lanes that are taken together."""
 ABREAST = 8
 """Lanes of one vector instruction, where the processor has such long ones."""

@@ -71,7 +71,8 @@ class Grid:
     bias : array (d,), where all begin; default zeros
     metric : M inside tasks, ``w = theta - c_i M q``, the same for all: a number, a diagonal (d,) or a matrix (d, d);
         default 1
-    certificates : whether to keep what certificates need: 112 bytes a task and configuration, beside 8 for its loss
+    certificates : whether to keep what certificates need: 112 bytes a task and configuration, beside 8 for its loss,
+        and up to a third of the time
 
     Attributes
     ----------
@@ -176,7 +177,7 @@ class Grid:
         ----------
         stream : as for ``OnlineWithinOnline.run``; tasks one after another, each whole, of dense points
         points : keep losses, predictions and labels of every point in ``ledger.points``: 16 bytes a configuration
-        threads : that share the configurations, in blocks of 32; the numbers do not depend on how many
+        threads : that share the configurations, in blocks of 24; the numbers do not depend on how many
 
         Returns
         -------
@@ -249,8 +250,8 @@ class Grid:
         noted, column = [], 0
         for group in self._groups or ():
             T, C = block.n_tasks, len(group.members)
-            accounts, tallies = np.empty((2, T * ACCOUNT if self.certificates else 0, C))
-            noted.append(lanes.Noted(losses, predictions, column, accounts, tallies, np.empty((T, C))))
+            accounts = tuple(np.empty((2, T * ACCOUNT, C))) if self.certificates else ()
+            noted.append(lanes.Noted(losses, predictions, column, accounts, np.empty((T, C))))
             self._stream(group, block, noted[-1], threads, pool)
             column += C
         self._points += block.n
@@ -341,10 +342,10 @@ class GridLedger:
         """Add the tasks of a block, and its points if they were noted."""
         groups = self._grid._groups or []
         losses = np.empty((block.n_tasks, len(self._grid)))
-        for group, rows, (accounts, tallies) in zip(groups, noted, self._tables, strict=True):
+        for group, rows, tables in zip(groups, noted, self._tables, strict=True):
             losses[:, group.columns] = rows.tasks
-            accounts.append(rows.accounts)
-            tallies.append(rows.tallies)
+            for table, kept in zip(tables, rows.accounts, strict=False):
+                table.append(kept)
         losses[:, self.failed] = np.inf
         self._losses.append(losses)
         self._rounds.append(np.diff(block.offsets)[:, None].astype(np.float64))

@@ -154,9 +154,9 @@ class Noted(NamedTuple):
     predictions: Any
     column: Any
     """where in the two arrays above these lanes begin, which may stand beside others"""
-    accounts: Any
-    """of tasks, a row a number: (7 T, C)"""
-    tallies: Any
+    accounts: tuple[Any, ...]
+    """of tasks and of the stream, a row a number: (7 T, C) each; none if there will be no certificates, and then
+    nothing of them is worked out"""
     tasks: Any
     """summed losses"""
 
@@ -181,8 +181,8 @@ def _clips(law):
 
 
 @part
-def inside(loss, inner, outer, rows, base, x2, length2, y, c):
-    """One point, inside the task of lane c; its slope."""
+def inside(loss, inner, outer, accounts, rows, base, x2, length2, y, c):
+    """One point, inside the task of lane c; its slope. Accounts are kept if certificates need them."""
     _, at_inner, _ = places(inner, outer)
     law = record_of(inner, rows, at_inner, c)
     state = state_of(inner.start(), rows, STATES, c)
@@ -198,19 +198,22 @@ def inside(loss, inner, outer, rows, base, x2, length2, y, c):
     put(rows, VALUE, c, value)
     put(rows, PREDICTION, c, p)
     keep_lane(state, rows, STATES, c)
-    keep_lane(account, rows, OF_TASK, c)
+    if accounts:
+        keep_lane(account, rows, OF_TASK, c)
+    elif clips(inner):
+        put(rows, OF_TASK + EXCESS, c, account[EXCESS])
     return s
 
 
 @part
-def step(loss, inner, outer, rows, x2, length2, y, lanes):
+def step(loss, inner, outer, accounts, rows, x2, length2, y, lanes):
     """One point in all lanes of a block, where the bias moves when a task ends."""
     for c in range(lanes):
-        inside(loss, inner, outer, rows, get(rows, BASE, c), x2, length2, y, c)
+        inside(loss, inner, outer, accounts, rows, get(rows, BASE, c), x2, length2, y, c)
 
 
 @part
-def step_in_both(loss, inner, outer, apart, rows, at_centre, x2, length2, y, lanes):
+def step_in_both(loss, inner, outer, accounts, apart, rows, at_centre, x2, length2, y, lanes):
     """One point in all lanes of a block, inside tasks and across them: ``<x, theta> = <x, centre> - C <x, G>``."""
     at_meta, _, at_outer = places(inner, outer)
     for c in range(lanes):
@@ -218,12 +221,13 @@ def step_in_both(loss, inner, outer, apart, rows, at_centre, x2, length2, y, lan
         meta = state_of(outer.start(), rows, at_meta, c)
         tally = state_of(ACCOUNT, rows, OF_STREAM, c)
         felt = get(rows, FELT, c) if apart else get(rows, BASE, c) + get(rows, ALONG, c)
-        s = inside(loss, inner, outer, rows, at_centre - reach(across, meta) * felt, x2, length2, y, c)
+        s = inside(loss, inner, outer, accounts, rows, at_centre - reach(across, meta) * felt, x2, length2, y, c)
         norm2 = s * s * length2
         kept, meta, tally = settle(across, meta, tally, s * felt, norm2, across.slack(meta, norm2), norm2)
         put(rows, ACROSS, c, kept * s)
         keep_lane(meta, rows, at_meta, c)
-        keep_lane(tally, rows, OF_STREAM, c)
+        if accounts:
+            keep_lane(tally, rows, OF_STREAM, c)
 
 
 @called_part
@@ -295,6 +299,23 @@ def end(inner, outer, every_point, mapped, apart, rows, centre, total, play, sum
         put(rows, OF_STREAM + PULL, c, math.sqrt(get(rows, BASE, c)))
 
 
+def hand_out_accounts(rows, accounts, task, first, lanes):
+    """Write the accounts of a task, and of the stream up to it, if they are kept."""
+
+
+@overload(hand_out_accounts, strict=False)
+def _hand_out_accounts(rows, accounts, task, first, lanes):
+    if not len(accounts):
+        return lambda rows, accounts, task, first, lanes: None
+
+    def implementation(rows, accounts, task, first, lanes):
+        for k in range(len(ACCOUNT)):
+            hand_out(rows, OF_TASK + k, accounts[0], task * len(ACCOUNT) + k, first, lanes)
+            hand_out(rows, OF_STREAM + k, accounts[1], task * len(ACCOUNT) + k, first, lanes)
+
+    return implementation
+
+
 @called_part
 def write(inner, outer, rows, noted, task, first, lanes):
     """A row of the ledger of every lane; the task's numbers begin anew."""
@@ -310,10 +331,7 @@ def write(inner, outer, rows, noted, task, first, lanes):
         put(rows, VALUE, c, total)
     there = noted.tasks.shape[1] - first
     hand_out(rows, VALUE, noted.tasks, task, first, there)
-    if noted.accounts.shape[0]:
-        for k in range(len(ACCOUNT)):
-            hand_out(rows, OF_TASK + k, noted.accounts, task * len(ACCOUNT) + k, first, there)
-            hand_out(rows, OF_STREAM + k, noted.tallies, task * len(ACCOUNT) + k, first, there)
+    hand_out_accounts(rows, noted.accounts, task, first, there)
     for c in range(lanes):
         law = record_of(inner, rows, at_inner, c)
         keep_lane(law.start(), rows, STATES, c)
@@ -328,7 +346,7 @@ def stretch(
     room, noted, lane, lanes,
 ):  # fmt: skip
     """Points of one task in all lanes of a block; their rows of K begin ``at``; with ``begun``, q is not 0."""
-    d, points = X.shape[1], noted.losses.shape[0]
+    d, points, accounts = X.shape[1], noted.losses.shape[0], len(noted.accounts) > 0
     project(room.base, X, start, n, d, total if every_point else play)
     project(room.before, X, start, n, d if begun else 0, seen)
     for i in range(n):
@@ -347,12 +365,12 @@ def stretch(
                     rows, FELT, room.base, i, room.plain, (at + i) * PIECE + near, 1, i - near, room.across, near
                 )
             step_in_both(
-                loss, inner, outer, apart, rows, room.at_centre[at + i], x2, length2, y[start + i], lanes,
+                loss, inner, outer, accounts, apart, rows, room.at_centre[at + i], x2, length2, y[start + i], lanes,
             )  # fmt: skip
             if apart:
                 copy_row(rows, ACROSS, room.across, i)
         else:
-            step(loss, inner, outer, rows, x2, length2, y[start + i], lanes)
+            step(loss, inner, outer, accounts, rows, x2, length2, y[start + i], lanes)
             if clips(inner):
                 copy_row(rows, CLIPPED, room.clipped, i)
         copy_row(rows, SLOPE, room.slopes, i)

@@ -94,7 +94,7 @@ def accumulate(_context, target, row, origin, at, M, first, stride, n, source, b
     return types.void(target, types.intp, origin, types.intp, M, *integers, source, types.intp), generate
 
 
-ROWS, PART = 4, 2
+ROWS, PART = 4, 3
 """Rows that are summed together, and vectors of each: every number that is read serves several sums."""
 
 

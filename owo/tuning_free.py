@@ -84,7 +84,7 @@ class TuningFree:
         predictions no range is known
     bias : array (d,), where all begin; default zeros
     metric : M inside tasks, as for ``Grid``; default 1
-    certificates : whether to keep what certificates need: 112 bytes a task and configuration, beside 8 for its loss
+    certificates : whether to keep what certificates need, as for ``Grid``
 
     Raises
     ------

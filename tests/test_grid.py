@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -176,8 +178,16 @@ def test_a_configuration_that_overflows_is_lost_alone():
 
 def test_losses_alone_take_less_and_have_no_ledgers():
     block = tasks(6, [6] * 20, 4)
-    full, lean = (Grid(owo.Absolute(), INNER["FTRL"], OUTER["averaging"], certificates=kept) for kept in (True, False))
-    assert np.array_equal(full.run(block).losses, lean.run(block).losses)
+    clipping = [(owo.CoinBetting(1.0, limit), owo.DualAveraging(0.1), "task") for limit in (0.1, 3.0)]
+    lost = (owo.GrowingFTRL(3e-309), owo.DualAveraging(1.0), "point")
+    usual = [*itertools.product(INNER["FTRL"], OUTER["averaging"], ["point"]), lost, *clipping]
+    full, lean = (Grid.of(owo.Absolute(), usual, certificates=kept) for kept in (True, False))
+    for each in (full, lean):
+        each.run(block, points=True)
+    assert full.ledger.failed.tolist() == lean.ledger.failed.tolist() == [each == lost for each in usual]
+    assert np.array_equal(full.ledger.losses, lean.ledger.losses) and np.isinf(lean.ledger.losses[:, -3]).all()
+    assert np.array_equal(full.ledger.points[0]["prediction"], lean.ledger.points[0]["prediction"], equal_nan=True)
+    assert np.array_equal(full.biases, lean.biases, equal_nan=True)
     with pytest.raises(ValueError, match="keeps losses only"):
         lean.ledger[0]
 
