@@ -201,6 +201,11 @@ def fast_part(function: Callable[..., Any]) -> Any:
     return numba.njit(error_model="numpy", forceinline=True, _nrt=False, fastmath=_FAST or False)(function)
 
 
+def fused_part(function: Callable[..., Any]) -> Any:
+    """As ``part``, but a product and a sum may be rounded once."""
+    return numba.njit(error_model="numpy", forceinline=True, _nrt=False, fastmath=_FAST & {"contract"})(function)
+
+
 def called_part(function: Callable[..., Any]) -> Any:
     """As ``part``, for what is long and called from many places: not inlined, so that it is compiled once."""
     return numba.njit(error_model="numpy", _nrt=False)(function)

@@ -31,7 +31,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from owo._record import fast_part, lean_kernel, part
+from owo._record import fast_part, fused_part, lean_kernel, part
 
 STALE = 1.0 / 32.0
 """By what part eta may be too large before it is renewed."""
@@ -39,9 +39,9 @@ STALE = 1.0 / 32.0
 FARTHEST = 700.0
 """Beyond it, exp(-x) is taken as 0."""
 
-GAPS, ETA, MASS, LEAST, DEALT, LOST, LOW, HIGH, ROUNDS = range(9)
+GAPS, ETA, MASS, LEAST, DEALT, LOST, LOW, HIGH, ROUNDS, ALIVE = range(10)
 """``Delta``; eta, infinite until experts differ; the sum of all weights; the least excess loss; what sharing cost; the
-sum of ``<w, loss>``; the range of labels seen; points."""
+sum of ``<w, loss>``; the range of labels seen; points; experts that are not lost."""
 
 ANYTHING, LABELS, MARGINS = range(3)
 """Within what predictions are kept: nothing; the range of labels so far; the logarithm of the number of points."""
@@ -53,7 +53,7 @@ _LOG2E, _HIGH, _LOW = 1.4426950408889634, 0.6931471803691238, 1.9082149292705877
 """``1 / ln 2``, and ln 2 in two parts, so that small multiples of the first are exact."""
 _ROUNDING = 1.5 * 2.0**52
 """Added to a number, it leaves the nearest integer in the last bits."""
-_C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12, _C13 = (1.0 / math.factorial(k) for k in range(4, 14))
+_C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12, _C13 = (1.0 / math.factorial(k) for k in range(3, 14))
 
 
 class Mixture(NamedTuple):
@@ -73,7 +73,7 @@ class Mixture(NamedTuple):
     @classmethod
     def begun(cls, experts: int) -> Mixture:
         """Before any point."""
-        numbers = np.array([0.0, math.inf, experts, 0.0, 0.0, 0.0, math.inf, -math.inf, 0.0])
+        numbers = np.array([0.0, math.inf, experts, 0.0, 0.0, 0.0, math.inf, -math.inf, 0.0, experts])
         return cls(np.zeros(experts), np.ones(experts), np.zeros(experts), numbers, np.zeros(experts))
 
     def copied(self) -> Mixture:
@@ -95,6 +95,10 @@ class Mixed(NamedTuple):
     weights: Any
     """(T, K) or no row: normalised weights after each task"""
 
+    def part(self, points: slice, tasks: slice) -> Mixed:
+        """The rows of some of the points and tasks."""
+        return Mixed(self.losses[points], self.predictions[points], self.tasks[tasks], self.weights[tasks])
+
 
 @intrinsic
 def _scaled(_context, x, shift):
@@ -108,7 +112,7 @@ def _scaled(_context, x, shift):
     return types.float64(types.float64, types.float64), generate
 
 
-@part
+@fused_part
 def exp_minus(x):
     """``exp(-x)`` for ``x >= 0`` to one unit in the last place or two; without branches, so that loops take many."""
     near = min(x, FARTHEST)
@@ -117,7 +121,7 @@ def exp_minus(x):
     r = -near - k * _HIGH - k * _LOW
     r2 = r * r
     high = _C8 + r * _C9 + r2 * (_C10 + r * _C11 + r2 * (_C12 + r * _C13))
-    low = 0.5 + r / 6.0 + r2 * (_C4 + r * _C5 + r2 * (_C6 + r * _C7 + r2 * high))
+    low = 0.5 + r * _C3 + r2 * (_C4 + r * _C5 + r2 * (_C6 + r * _C7 + r2 * high))
     return _scaled(1.0 + (r + r2 * low), shift) if x <= FARTHEST else 0.0
 
 
@@ -135,118 +139,152 @@ def _range(within, numbers):
 
 
 @part
+def _count(low, high, predictions, losses, row):
+    """How many predictions are outside the range, and how many experts have a number that is not finite."""
+    outside = broken = 0
+    for c in range(predictions.shape[1]):
+        p = predictions[row, c]
+        outside += 1 if p < low else 0
+        outside += 1 if p > high else 0
+        broken += 0 if abs(p) < math.inf else 1
+        broken += 0 if abs(losses[row, c]) < math.inf else 1
+    return outside, broken
+
+
+@part
 def _keep_within(loss, low, high, predictions, losses, row, y):
     """Predictions outside the range are taken as its end."""
     for c in range(predictions.shape[1]):
         p = predictions[row, c]
-        if (p < low or p > high) and losses[row, c] != OUT:
-            predictions[row, c] = low if p < low else high
-            losses[row, c] = loss.value(predictions[row, c], y)
+        kept = low if p < low else high if p > high else p
+        predictions[row, c] = kept
+        losses[row, c] = loss.value(kept, y) if losses[row, c] < OUT else OUT
+
+
+@part
+def _lose_broken(predictions, losses, row, excess, weights):
+    """Experts with a number that is not finite are lost, and have no say any more; how many are lost by this row."""
+    lost = 0
+    for c in range(predictions.shape[1]):
+        if excess[c] < math.inf and not (math.isfinite(predictions[row, c]) and math.isfinite(losses[row, c])):
+            excess[c], weights[c] = math.inf, 0.0
+            lost += 1
+        if excess[c] == math.inf:
+            predictions[row, c], losses[row, c] = 0.0, OUT
+    return lost
+
+
+@intrinsic
+def _lesser(_context, a, b):
+    """The lesser of two numbers that are no NaN, so that the least of many can be found several at a time."""
+
+    def generate(_context, builder, _signature, arguments):
+        flags = ("nnan", "nsz")
+        less = builder.fcmp_ordered("<", *arguments, flags=flags)
+        return builder.select(less, *arguments, flags=flags)
+
+    return types.float64(types.float64, types.float64), generate
 
 
 @fast_part
 def _met(weights, predictions, losses, row):
-    """``<w, p>`` and ``<w, loss>``."""
-    p, h = 0.0, 0.0
+    """``<w, p>``, ``<w, loss>`` and the least loss, which means something only if the others are finite."""
+    p, h, least = 0.0, 0.0, math.inf
     for c in range(weights.shape[0]):
         p += weights[c] * predictions[row, c]
         h += weights[c] * losses[row, c]
-    return p, h
-
-
-@part
-def _least(values):
-    """The least of them, by eight chains side by side: one alone has to wait for itself."""
-    a = b = c = d = e = f = g = h = math.inf
-    whole = values.shape[0] // 8 * 8
-    for k in range(0, whole, 8):
-        a, b = min(a, values[k]), min(b, values[k + 1])
-        c, d = min(c, values[k + 2]), min(d, values[k + 3])
-        e, f = min(e, values[k + 4]), min(f, values[k + 5])
-        g, h = min(g, values[k + 6]), min(h, values[k + 7])
-    for k in range(whole, values.shape[0]):
-        a = min(a, values[k])
-    return min(min(min(a, b), min(c, d)), min(min(e, f), min(g, h)))
+        least = _lesser(losses[row, c], least)
+    return p, h, least
 
 
 @fast_part
 def _lose(excess, losses, row, h, carried, weights, mass):
-    """Add a point's losses, and its weights to what was carried."""
-    each = 1.0 / mass
+    """Add a point's losses, and its weights to what was carried; the least excess."""
+    each, least = 1.0 / mass, math.inf
     for c in range(excess.shape[0]):
         excess[c] += losses[row, c] - h
         carried[c] += each * weights[c]
+        least = _lesser(excess[c], least)
+    return least
 
 
 @fast_part
-def _sum(values):
+def _weigh(excess, least, eta, weights):
+    """``w = exp(-eta (excess - least))``; their sum."""
     total = 0.0
-    for c in range(values.shape[0]):
-        total += values[c]
+    for c in range(excess.shape[0]):
+        weights[c] = exp_minus(eta * (excess[c] - least))
+        total += weights[c]
     return total
 
 
-@part
-def _weigh(excess, least, eta, weights):
-    """``w = exp(-eta (excess - least))``; their sum."""
-    for c in range(excess.shape[0]):
-        weights[c] = exp_minus(eta * (excess[c] - least))
-    return _sum(weights)
-
-
-@part
+@fast_part
 def _reweigh(weights, losses, row, least, eta, spare):
     """``spare = w exp(-eta (loss - least))``; the sum."""
+    total = 0.0
     for c in range(weights.shape[0]):
         spare[c] = weights[c] * exp_minus(eta * (losses[row, c] - least))
-    return _sum(spare)
+        total += spare[c]
+    return total
 
 
-@part
+@fast_part
 def _temper(weights, losses, row, least, eta, renewed, excess, spare):
     """``spare = (w exp(-eta (loss - least)))^(renewed / eta)``, up to a factor, without underflow before; the sum."""
-    near = math.inf
+    near, total = math.inf, 0.0
     for c in range(weights.shape[0]):
         far = renewed * (losses[row, c] - least - math.log(weights[c]) / eta) if excess[c] < math.inf else math.inf
         spare[c], near = far, min(near, far)
     for c in range(weights.shape[0]):
         spare[c] = exp_minus(spare[c] - near)
-    return _sum(spare)
+        total += spare[c]
+    return total
 
 
 @part
-def _deal(weights, mass, share, excess, spare):
+def _deal(weights, mass, share, alive, excess, spare):
     """Normalise ``spare``, and give every expert that is not lost an equal part of ``share``."""
-    alive = 0
-    for c in range(excess.shape[0]):
-        alive += 1 if excess[c] < math.inf else 0
     kept, dealt = (1.0 - share) / mass, share / alive
     for c in range(weights.shape[0]):
         weights[c] = kept * spare[c] + (dealt if excess[c] < math.inf else 0.0)
 
 
 @part
-def _drop(mixture, share, lost_at, row):
-    """Experts that are lost from this row on have no weight any more."""
+def _go_on_without(mixture, share):
+    """Weigh anew after experts were lost."""
     excess, weights, _, numbers, _ = mixture
+    alive, least, mass = 0, math.inf, 0.0
     for c in range(excess.shape[0]):
-        if lost_at[c] == row:
-            excess[c], weights[c] = math.inf, 0.0
-    numbers[LEAST] = _least(excess)
+        alive += 1 if excess[c] < math.inf else 0
+        least, mass = min(least, excess[c]), mass + weights[c]
     if share == 0.0 and numbers[ETA] < math.inf:
-        numbers[MASS] = _weigh(excess, numbers[LEAST], numbers[ETA], weights)
-    else:
-        numbers[MASS] = _sum(weights)
+        mass = _weigh(excess, least, numbers[ETA], weights)
+    numbers[ALIVE], numbers[LEAST], numbers[MASS] = alive, least, mass
 
 
 @part
-def _learn(mixture, share, losses, row, h, log_experts):
-    """Weights for the next point, from the losses of this one; ``h`` is what the mixture lost at most."""
+def _hear(loss, share, within, predictions, losses, row, y, mixture):
+    """``<w, p>`` and ``<w, loss>`` of a point, per unit of weight, and the least loss; NaN if no expert is left."""
+    excess, weights, _, numbers, _ = mixture
+    low, high = _range(within, numbers)
+    outside, broken = _count(low, high, predictions, losses, row)
+    if broken > 0 or numbers[ALIVE] < excess.shape[0]:
+        if _lose_broken(predictions, losses, row, excess, weights) > 0:
+            _go_on_without(mixture, share)
+    if outside > 0:
+        _keep_within(loss, low, high, predictions, losses, row, y)
+    p, h, least = _met(weights, predictions, losses, row)
+    return p / numbers[MASS], h / numbers[MASS], least
+
+
+@part
+def _learn(mixture, share, losses, row, h, lowest, log_experts):
+    """Weights for the next point, from the losses of this one: ``h`` is what the mixture lost at most."""
     excess, weights, carried, numbers, spare = mixture
     eta = numbers[ETA]
     numbers[LOST] += h
-    _lose(excess, losses, row, h, carried, weights, numbers[MASS])
-    least, mass = _least(losses[row] if share > 0.0 else excess), numbers[MASS]
+    ahead = _lose(excess, losses, row, h, carried, weights, numbers[MASS])
+    least, mass = lowest if share > 0.0 else ahead, numbers[MASS]
     if eta == math.inf:
         gap = h - least if share > 0.0 else numbers[LEAST] - least
     elif share > 0.0:
@@ -264,33 +302,25 @@ def _learn(mixture, share, losses, row, h, log_experts):
             mass = _temper(weights, losses, row, least, eta, renewed, excess, spare)
         else:
             mass = _weigh(excess, least, renewed, weights)
-    numbers[LEAST], numbers[MASS] = _least(excess), mass
+    numbers[LEAST], numbers[MASS] = ahead, mass
     if share > 0.0 and numbers[ETA] < math.inf:
-        _deal(weights, mass, share, excess, spare)
+        _deal(weights, mass, share, numbers[ALIVE], excess, spare)
         numbers[MASS] = 1.0
         numbers[DEALT] -= math.log1p(-share) / numbers[ETA]
 
 
 @lean_kernel
-def mix(loss, share, within, losses, predictions, lost_at, y, offsets, mixture, mixed):
+def mix(loss, share, within, losses, predictions, y, offsets, mixture, mixed):
     """Mix what experts predicted for whole tasks, rows ``losses`` and ``predictions`` (n, K); how many rows it did.
 
-    Both are changed to what was kept within the range. ``lost_at`` (K,) has the row from which on an expert is lost, n
-    if it is not. Fewer than n rows are done only if every expert is lost, or a number overflowed.
+    Both are changed to what was kept within the range. An expert with a loss or a prediction that is not finite is lost
+    from that row on. Fewer than n rows are done only if every expert is lost, or the mixture overflowed.
     """
     log_experts = math.log(max(mixture.excess.shape[0], 2))
     n, numbers = losses.shape[0], mixture.numbers
-    first = n
-    for c in range(lost_at.shape[0]):
-        first = min(first, lost_at[c])
     task, total = 0, 0.0
     for row in range(n):
-        if first <= row:
-            _drop(mixture, share, lost_at, row)
-        low, high = _range(within, numbers)
-        _keep_within(loss, low, high, predictions, losses, row, y[row])
-        p, h = _met(mixture.weights, predictions, losses, row)
-        p, h = p / numbers[MASS], h / numbers[MASS]
+        p, h, lowest = _hear(loss, share, within, predictions, losses, row, y[row], mixture)
         value = loss.value(p, y[row])
         if not (math.isfinite(value) and math.isfinite(h)):
             return row
@@ -301,7 +331,7 @@ def mix(loss, share, within, losses, predictions, lost_at, y, offsets, mixture, 
         numbers[LOW], numbers[HIGH] = min(numbers[LOW], y[row]), max(numbers[HIGH], y[row])
         numbers[ROUNDS] += 1.0
         total += value
-        _learn(mixture, share, losses, row, h, log_experts)
+        _learn(mixture, share, losses, row, h, lowest, log_experts)
         if row + 1 == offsets[task + 1]:
             mixed.tasks[task, 0], mixed.tasks[task, 1] = total, numbers[GAPS]
             mixed.tasks[task, 3] = numbers[LOST] + numbers[LEAST]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,20 +35,6 @@ from owo.streams.sparse import SparseRows
 Array = NDArray[np.float64]
 
 ACCOUNT = len(kernels.ACCOUNT)
-
-
-class Room:
-    """Memory that is used again and again: new memory costs more than what is written to it."""
-
-    def __init__(self) -> None:
-        self._spare = np.empty(0)
-
-    def of(self, shape: tuple[int, ...]) -> Array:
-        """An array of this shape, whose numbers stay until the next call."""
-        size = math.prod(shape)
-        if size > len(self._spare):
-            self._spare = np.empty(size)
-        return self._spare[:size].reshape(shape)
 
 
 class Configuration(NamedTuple):
@@ -130,7 +115,8 @@ class Grid:
                 OnlineWithinOnline(self.loss, *each)  # refuses what it cannot use
             self._kinds.setdefault(kind, []).append(number)
         self.certificates = bool(certificates)
-        self._room, self._guard = Room(), Guard()
+        self._guard = Guard()
+        self._scratch: list[lanes.Scratch] = []
         self._metric = None if metric is None else np.array(metric)
         self.M: Any = None
         self._groups: list[_Group] | None = None
@@ -238,45 +224,47 @@ class Grid:
                 self.d, self._groups, self._ledger = None, None, None
             raise
 
-    def advance(
-        self, block: Block, points: bool, threads: int, pool: ThreadPoolExecutor, *, brief: bool = False
-    ) -> list[lanes.Noted]:
-        """Learn from an accepted block; what every group of configurations noted of it.
-
-        With ``brief`` the next call overwrites what this one notes of points.
-        """
-        shape = 2, block.n if points else 0, len(self)
-        losses, predictions = self._room.of(shape) if brief else np.empty(shape)
-        noted, column = [], 0
-        for group in self._groups or ():
-            T, C = block.n_tasks, len(group.members)
-            accounts = tuple(np.empty((2, T * ACCOUNT, C))) if self.certificates else ()
-            noted.append(lanes.Noted(losses, predictions, column, accounts, np.empty((T, C))))
-            self._stream(group, block, noted[-1], threads, pool)
-            column += C
-        self._points += block.n
+    def advance(self, block: Block, points: bool, threads: int, pool: ThreadPoolExecutor) -> list[lanes.Noted]:
+        """Learn from an accepted block; what every group of configurations noted of it."""
+        noted = self.to_note(block.n_tasks, np.empty((2, block.n if points else 0, len(self))))
+        self.stream(block.X, block.y, block.offsets, noted, threads, pool)
         return noted
 
-    def _stream(self, group: _Group, block: Block, noted: lanes.Noted, threads: int, pool: ThreadPoolExecutor) -> None:
-        first = self.configurations[group.members[0]]
-        outer = _moving(first.outer)
-        blocks = len(group.lanes.rows)
-        cuts = np.linspace(0, blocks, min(threads, blocks) + 1).astype(int).tolist()
+    def to_note(self, tasks: int, points: Array) -> list[lanes.Noted]:
+        """Room for what every group of configurations notes of tasks, and of points (2, n, C), if n is not 0."""
+        noted, column = [], 0
+        for group in self._groups or ():
+            C = len(group.members)
+            accounts = tuple(np.empty((2, tasks * ACCOUNT, C))) if self.certificates else ()
+            noted.append(lanes.Noted(points[0], points[1], column, accounts, np.empty((tasks, C))))
+            column += C
+        return noted
 
-        X, mapped = block.X, self.M is not None
+    def stream(
+        self, X: Array, y: Array, offsets: Any, noted: Sequence[lanes.Noted], threads: int, pool: ThreadPoolExecutor
+    ) -> None:
+        """Learn from the whole tasks of some accepted rows."""
+        mapped = self.M is not None
         Z = X if not mapped else X @ self.M if self.M.ndim == 2 else X * self.M
 
-        def part(start: int, stop: int) -> None:
-            some = lanes.Lanes(*(array[start:stop] for array in group.lanes))
+        def part(group: _Group, noted: lanes.Noted, share: int, start: int, stop: int) -> None:
+            first = self.configurations[group.members[0]]
             lanes.run(
-                self.loss, first.inner, outer, first.update == "point", mapped, X, Z, block.y, block.offsets,
-                self.centre, some, lanes.scratch(mapped), noted, start,
+                self.loss, first.inner, _moving(first.outer), first.update == "point", mapped, X, Z, y, offsets,
+                self.centre, group.lanes.between(start, stop), self._scratch[share], noted, start,
             )  # fmt: skip
 
-        if len(cuts) == 2:
-            part(*cuts)
-        else:
-            list(pool.map(lambda pair: part(*pair), itertools.pairwise(cuts)))
+        for group, each in zip(self._groups or (), noted, strict=True):
+            blocks = len(group.lanes.rows)
+            shares = min(threads, blocks)
+            self._scratch += [lanes.scratch(mapped) for _ in range(shares - len(self._scratch))]
+            cuts = [blocks * k // shares for k in range(shares + 1)]
+            if shares == 1:
+                part(group, each, 0, 0, blocks)
+            else:
+                same = (itertools.repeat(some) for some in (group, each))
+                list(pool.map(part, *same, range(shares), cuts[:-1], cuts[1:]))
+        self._points += len(y)
 
     @property
     def biases(self) -> Array:

@@ -125,6 +125,10 @@ class Lanes(NamedTuple):
     seen: Any
     """``M q``, where M is not the identity; else none"""
 
+    def between(self, start: int, stop: int) -> Lanes:
+        """Some of the blocks."""
+        return Lanes(*(array[start:stop] for array in self))
+
     def copied(self) -> Lanes:
         """The same numbers, which stay as they are."""
         return Lanes(*map(_aligned, self))
@@ -159,6 +163,12 @@ class Noted(NamedTuple):
     nothing of them is worked out"""
     tasks: Any
     """summed losses"""
+
+    def of_tasks(self, first: int, last: int, points: Any) -> Noted:
+        """The part of it for some of the tasks, with other room for their points."""
+        accounts = tuple(each[first * len(ACCOUNT) : last * len(ACCOUNT)] for each in self.accounts)
+        losses, predictions = points
+        return Noted(losses, predictions, self.column, accounts, self.tasks[first:last])
 
 
 @part

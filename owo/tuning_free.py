@@ -7,7 +7,7 @@ best; and independent learning is always among them, so that nothing is lost whe
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -180,12 +180,11 @@ class TuningFree:
                 try:
                     with self.grid.undoing():
                         self.grid.accept(block)
-                        done = [(part, *self._advance(part, points, weights, threads, pool)) for part in _parts(block)]
+                        noted, mixed = self._advance(block, points, weights, threads, pool)
                 except BaseException:
                     self._mixture = before
                     raise
-                for part, noted, mixed in done:
-                    self._ledger.append(part, noted, mixed, self._mixture)
+                self._ledger.append(block, noted, mixed, self._mixture)
         if empty:
             raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
         return self._ledger
@@ -193,32 +192,29 @@ class TuningFree:
     def _advance(
         self, block: Block, points: bool, weights: bool, threads: int, pool: ThreadPoolExecutor
     ) -> tuple[list[Noted], Mixed]:
-        """Some whole tasks, through all configurations and then through the mixture."""
-        noted = self.grid.advance(block, True, threads, pool, brief=True)
-        losses, predictions = self.grid.of_points(noted)
-        lost_at = _lost_at(losses, predictions)
+        """Learn from a block: some whole tasks at a time, through all configurations and then through the mixture."""
+        K, offsets = len(self.grid), block.offsets
+        noted = self.grid.to_note(block.n_tasks, np.empty((2, 0, 0)))
         loss, prediction = np.empty((2, block.n if points else 0))
-        shares = np.empty((block.n_tasks if weights else 0, len(self.grid)))
-        mixed = Mixed(loss, prediction, np.empty((block.n_tasks, 4)), shares)
-        done = aggregate.mix(
-            self.loss,
-            self.share,
-            self._within,
-            losses,
-            predictions,
-            lost_at,
-            block.y,
-            block.offsets,
-            self._mixture,
-            mixed,
-        )
-        if done < block.n:
-            raise FloatingPointError(
-                f"no configuration is left at row {done} of task {block.keys[block.task[done]]!r}: all overflowed, so "
-                "nothing of this block was learned. Scale the features"
-            )
-        nothing = np.empty((0, 0))
-        return [each._replace(losses=nothing, predictions=nothing) for each in noted], mixed
+        mixed = Mixed(loss, prediction, np.empty((block.n_tasks, 4)), np.empty((block.n_tasks if weights else 0, K)))
+        room = np.empty((2, 0, K))
+        for first, last in _parts(offsets):
+            start, stop = int(offsets[first]), int(offsets[last])
+            if stop - start > room.shape[1]:
+                room = np.empty((2, stop - start, K))
+            some, places = room[:, : stop - start], offsets[first : last + 1] - start
+            part = [each.of_tasks(first, last, some) for each in noted]
+            self.grid.stream(block.X[start:stop], block.y[start:stop], places, part, threads, pool)
+            done = aggregate.mix(
+                self.loss, self.share, self._within, *self.grid.of_points(part), block.y[start:stop], places,
+                self._mixture, mixed.part(slice(start, stop), slice(first, last)),
+            )  # fmt: skip
+            if done < stop - start:
+                raise FloatingPointError(
+                    f"no configuration is left at row {start + done} of task {block.keys[block.task[start + done]]!r}: "
+                    "all overflowed, so nothing of this block was learned. Scale the features"
+                )
+        return noted, mixed
 
     # ------------------------------------------------------------------------------------------------ predicting
 
@@ -443,27 +439,10 @@ def _with_independent(configurations: Iterable[Any]) -> list[Configuration]:
     return some
 
 
-def _parts(block: Block) -> Iterable[Block]:
-    """Whole tasks of a block, about ``ROWS`` points at a time."""
-    offsets, task = block.offsets, 0
-    while task < block.n_tasks:
+def _parts(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Whole tasks, about ``ROWS`` points at a time: the first of them, and the one after the last."""
+    task = 0
+    while task < len(offsets) - 1:
         after = int(np.searchsorted(offsets, offsets[task] + ROWS, side="right")) - 1
-        after = max(after, task + 1)
-        yield block.rows(int(offsets[task]), int(offsets[after]))
-        task = after
-
-
-def _lost_at(losses: Array, predictions: Array) -> NDArray[np.int64]:
-    """The row from which on each configuration is lost, n if none, as ``aggregate.mix`` takes it."""
-    n = len(losses)
-    lost_at = np.full(losses.shape[1], n)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(losses.sum() + predictions.sum()):
-            return lost_at
-        sums = losses.sum(axis=0) + predictions.sum(axis=0)
-    for c in np.flatnonzero(~np.isfinite(sums)).tolist():
-        bad = np.flatnonzero(~(np.isfinite(losses[:, c]) & np.isfinite(predictions[:, c])))
-        if len(bad):
-            lost_at[c] = bad[0]
-            losses[bad[0] :, c], predictions[bad[0] :, c] = aggregate.OUT, 0.0
-    return lost_at
+        yield task, max(after, task + 1)
+        task = max(after, task + 1)

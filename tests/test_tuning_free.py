@@ -45,17 +45,15 @@ def mixed(losses, predictions, y, share=0.0, lost_at=None):
     n, K = losses.shape
     state = Mixture.begun(K)
     noted = Mixed(*np.empty((2, n)), np.empty((n, 4)), np.empty((n, K)))
-    lost_at = np.full(K, n) if lost_at is None else lost_at
     losses, predictions = losses.copy(), predictions.copy()
-    for c, row in enumerate(lost_at):
-        losses[row:, c], predictions[row:, c] = aggregate.OUT, 0.0
+    for c, row in enumerate(() if lost_at is None else lost_at):
+        losses[row:, c], predictions[row:, c] = math.inf, math.nan
     done = aggregate.mix(
         owo.Absolute(),
         share,
         aggregate.ANYTHING,
         losses,
         predictions,
-        lost_at,
         y,
         np.arange(n + 1),
         state,
