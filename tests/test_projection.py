@@ -11,7 +11,7 @@ from owo.reference import OPTIONS, SOLVER
 
 def ours(A, radius):
     values, vectors = np.linalg.eigh(A)
-    return (vectors * Projected().within_trace(values, radius)) @ vectors.T
+    return (vectors * Projected().within_trace(values, radius, np.ones(len(values)))) @ vectors.T
 
 
 def test_projection_equals_the_solver_on_random_and_integer_matrices():

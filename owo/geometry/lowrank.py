@@ -38,6 +38,11 @@ class Factored:
     def __matmul__(self, v: Array) -> Array:
         return self.__rmatmul__(v)  # symmetric
 
+    def square(self, v: Array) -> float:
+        """``<v, M v>``."""
+        along = v.dot(self.Q)
+        return float(self.level * v.dot(v) + along.dot(self.K).dot(along))
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         dense = self.level * np.eye(len(self.Q)) + self.Q @ self.K @ self.Q.T
         return (0.5 * (dense + dense.T)).astype(dtype or np.float64, copy=False)
@@ -140,14 +145,14 @@ class LowRankMap:
         """A task ends, which is row ``row`` of the ``rows`` of this run: M learns from it; False if that overflowed."""
         task, account = self.open.pop(slot), written.accounts[row]
         with np.errstate(over="ignore", invalid="ignore"):
-            pull2 = max(float(task.q @ (task.M @ task.q)), 0.0)
+            pull2 = max(task.M.square(task.q), 0.0)
             account[PULL] = math.sqrt(pull2)
             weight = 0.5 * settled_scale(account, pull2)
             self.spent += task.met
-            if not math.isfinite(weight * float(task.q @ task.q) + self.spent):
+            if not math.isfinite(weight * float(task.q.dot(task.q)) + self.spent):
                 return False
             if task.M is not self.play:
-                self.late -= weight * float(task.q @ (task.M @ task.q) - task.q @ (self.play @ task.q))
+                self.late -= weight * (task.M.square(task.q) - self.play.square(task.q))
             self.learn_outer(weight, task.q)
         write_row(written, row, rows, (self.slack, self.late), (self.spent, self.inverse))
         return math.isfinite(self.slack + self.late)
@@ -157,41 +162,46 @@ class LowRankMap:
 
         That bounds the slack of ``maps.Map``, which takes a decomposition of its own.
         """
-        law, size = self.rule.law, weight * float(q @ q)
+        law, size = self.rule.law, weight * float(q.dot(q))
         along = self._join(q)
-        after = law.observe(self.state, weight * float(along @ self.sums @ along), size * size)
+        after = law.observe(self.state, weight * float(along.dot(self.sums).dot(along)), size * size)
         c = law.scale(self.state) or law.scale(after)
         if c > 0.0:
             self.slack += 0.5 * c * size * size
             self.inverse = 1.0 / c
         elif size > 0.0:
             self.inverse = math.inf
-        self.sums, self.state = self.sums + weight * np.outer(along, along), after
+        self.sums, self.state = self.sums + along[:, None] * (weight * along), after
         self.play = self._fitted(law.scale(after) * self.sums)
 
     def _join(self, q: Array) -> Array:
         """The coordinates of q in the basis, which grows if q leaves its span."""
         M = self.play
-        r, size = M.Q.shape[1], math.sqrt(float(q @ q))
-        along = M.Q.T @ q
-        rest = q - M.Q @ along
-        again = M.Q.T @ rest  # twice, or the basis would lose its right angles
-        along, rest = along + again, rest - M.Q @ again
-        left = math.sqrt(float(rest @ rest))
+        r, size = M.Q.shape[1], math.sqrt(q.dot(q))
+        along = q.dot(M.Q)
+        rest = q - M.Q.dot(along)
+        left = math.sqrt(rest.dot(rest))
+        if left < 0.7 * size:  # once more, or the basis would lose its right angles; twice is enough (Parlett 1998)
+            again = rest.dot(M.Q)
+            along, rest = along + again, rest - M.Q.dot(again)
+            left = math.sqrt(rest.dot(rest))
         if left <= 1e-12 * size or r == len(q):
             return along
-        Q, K, sums = np.empty((len(q), r + 1)), np.zeros((r + 1, r + 1)), np.zeros((r + 1, r + 1))
+        Q, larger, more = np.empty((len(q), r + 1)), np.zeros((2, r + 1, r + 1)), np.empty(r + 1)
         Q[:, :r], Q[:, r] = M.Q, rest / left
-        K[:r, :r], sums[:r, :r] = M.K, self.sums
-        self.play, self.sums = Factored(M.level, Q, K), sums
-        return np.append(along, left)
+        larger[0, :r, :r], larger[1, :r, :r] = M.K, self.sums
+        more[:r], more[r] = along, left
+        self.play, self.sums = Factored(M.level, Q, larger[0]), larger[1]
+        return more
 
     def _fitted(self, K: Array) -> Factored:
         """The point of the set nearest to ``start I + Q K Q^T``."""
-        Q, others = self.play.Q, len(self.play.Q) - len(K)
+        Q, r, others = self.play.Q, len(K), len(self.play.Q) - len(K)
         values, vectors = np.linalg.eigh(K)
-        dual = np.full(len(Q), self.start)
-        dual[: len(K)] += values
-        fitted = self.within.fit(self.rule.mirror, dual)
-        level = float(fitted[-1]) if others else 0.0
-        return Factored(level, Q, (vectors * (fitted[: len(K)] - level)) @ vectors.T)
+        dual = np.full(r + 1 if others else r, self.start)
+        dual[:r] += values
+        counts = np.ones(len(dual))
+        counts[r:] = others  # outside the span all eigenvalues are alike
+        fitted = self.within.fit(self.rule.mirror, dual, counts)
+        level = float(fitted[r]) if others else 0.0
+        return Factored(level, Q, (vectors * (fitted[:r] - level)) @ vectors.T)

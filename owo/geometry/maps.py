@@ -154,7 +154,7 @@ class Map:
 
     def _fitted(self, dual: Array) -> tuple[Array, Array]:
         values, vectors = np.linalg.eigh(dual)
-        fitted = self.rule.within.fit(self.rule.mirror, values)
+        fitted = self.rule.within.fit(self.rule.mirror, values, np.ones(len(values)))
         primal = self.rule.mirror.primal(fitted)
         return (vectors * primal) @ vectors.T, (vectors * fitted) @ vectors.T
 

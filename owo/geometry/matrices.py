@@ -36,8 +36,8 @@ class Trace(NamedTuple):
     def check(self) -> None:
         require(0.0 < self.radius < math.inf, self, "radius", "finite and above 0")
 
-    def fit(self, mirror: Any, dual: Array) -> Any:
-        return mirror.within_trace(dual, self.radius)
+    def fit(self, mirror: Any, dual: Array, counts: Array) -> Any:
+        return mirror.within_trace(dual, self.radius, counts)
 
     @property
     def largest(self) -> float:
@@ -64,7 +64,7 @@ class Spectrum(NamedTuple):
     def check(self) -> None:
         require(0.0 < self.low <= self.high < math.inf, self, "low", "above 0, at most high, and high finite")
 
-    def fit(self, mirror: Any, dual: Array) -> Any:
+    def fit(self, mirror: Any, dual: Array, counts: Array) -> Any:
         low, high = mirror.dual(np.array([self.low, self.high]))
         return np.clip(dual, low, high)
 

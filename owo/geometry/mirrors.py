@@ -1,6 +1,7 @@
 """Mirrors: how the learner of a metric goes from sums of gradients to numbers, or to eigenvalues.
 
-``play`` and ``divergence`` act on a number, in kernels; the others on the eigenvalues of a matrix, and on matrices.
+``play`` and ``divergence`` act on a number, in kernels; the others on the eigenvalues of a matrix, which may be given
+once each with their ``counts``, and on matrices.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ class Exponentiated(NamedTuple):
     def primal(self, dual: Array) -> Array:
         return np.exp(dual)
 
-    def within_trace(self, dual: Array, radius: float) -> Array:
+    def within_trace(self, dual: Array, radius: float, counts: Array) -> Array:
         top = dual.max()
-        trace = top + math.log(np.exp(dual - top).sum())
+        trace = top + math.log(counts.dot(np.exp(dual - top)))
         return dual - max(trace - math.log(radius), 0.0)
 
     def apart(self, other: Array, other_dual: Array, m: Array, m_dual: Array) -> float:
@@ -61,15 +62,18 @@ class Projected(NamedTuple):
     def primal(self, dual: Array) -> Array:
         return dual
 
-    def within_trace(self, dual: Array, radius: float) -> Array:
-        """The nearest eigenvalues >= 0 that sum to at most the radius (Duchi et al. 2008); ties need no care."""
+    def within_trace(self, dual: Array, radius: float, counts: Array) -> Array:
+        """The nearest eigenvalues >= 0 that sum to at most the radius (Duchi et al. 2008); ties need no care.
+
+        Of values that stand together, all are above the threshold or none, so that each needs one look.
+        """
         found = np.maximum(dual, 0.0)
-        if found.sum() <= radius:
+        if counts.dot(found) <= radius:
             return found
-        below = dual - dual.max()  # exact where it matters, however large the values are beside the radius
-        falling = np.sort(below)[::-1]
-        excess = (np.cumsum(falling) - radius) / np.arange(1, len(dual) + 1)
-        return np.maximum(below - excess[np.flatnonzero(falling > excess)[-1]], 0.0)
+        falling = dual.argsort()[::-1]
+        below = dual - dual[falling[0]]  # exact where it matters, however large the values are beside the radius
+        excess = ((counts * below)[falling].cumsum() - radius) / counts[falling].cumsum()
+        return np.maximum(below - excess[(below[falling] > excess).nonzero()[0][-1]], 0.0)
 
     def apart(self, other: Array, other_dual: Array, m: Array, m_dual: Array) -> float:
         return 0.5 * float(np.sum((other - m) ** 2))
