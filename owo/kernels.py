@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from owo._record import as_state, fast_part, keep, kernel, lean_kernel, part, prefetch
-from owo.rows import add, bring_near, dot, dots, join, product
+from owo.rows import bring_near, join, product
+from owo.vectors import add, dot, dots
 
 # Columns of a law's account, in the order of laws.Account, ...
 ROUNDS, SCALE, SLACK, MARGIN, PULL, EXCESS, SQUARES = range(7)

@@ -8,25 +8,9 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from owo._fingerprint import STRICT
 from owo._record import called_part
 from owo.abreast import ABREAST, VECTOR, VECTORS, vector_of
-
-
-def _plus_product(builder: Any, total: Any, a: Any, b: Any) -> Any:
-    """``total + a b``, rounded once where the processor can."""
-    if STRICT:
-        return builder.fadd(total, builder.fmul(a, b))
-    name = f"llvm.fmuladd.v{ABREAST}f64"
-    together = cgutils.get_or_insert_function(builder.module, ir.FunctionType(VECTOR, [VECTOR] * 3), name)
-    return builder.call(together, [a, b, total])
-
-
-def _everywhere(builder: Any, place: Any) -> Any:
-    """A vector of one number."""
-    nothing, zero = ir.Constant(VECTOR, ir.Undefined), ir.Constant(ir.IntType(32), 0)
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), ABREAST), [0] * ABREAST)
-    return builder.shuffle_vector(builder.insert_element(nothing, builder.load(place), zero), nothing, zeros)
+from owo.vectors import everywhere, plus_product
 
 
 def _sums(builder: Any, n: Any, places: list[Any], begin: list[Any], factors: Any) -> None:
@@ -36,7 +20,7 @@ def _sums(builder: Any, n: Any, places: list[Any], begin: list[Any], factors: An
         builder.store(first, total)
     with cgutils.for_range(builder, n) as loop:
         for total, (a, b) in zip(kept, factors(loop.index), strict=True):
-            builder.store(_plus_product(builder, builder.load(total), a, b), total)
+            builder.store(plus_product(builder, builder.load(total), a, b), total)
     for total, place in zip(kept, places, strict=True):
         builder.store(builder.load(total), place, align=8)
 
@@ -79,7 +63,7 @@ def accumulate(_context, target, row, origin, at, M, first, stride, n, source, b
 
         def factors(k):
             place = builder.gep(coefficients, [builder.add(first, builder.mul(k, stride))], inbounds=True)
-            factor = _everywhere(builder, place)
+            factor = everywhere(builder, builder.load(place), ABREAST)
             return [
                 (factor, builder.load(vector_of(context, builder, kinds[8], source, builder.add(begin, k), v), align=8))
                 for v in range(VECTORS)
@@ -118,7 +102,7 @@ def _accumulate_rows(_context, target, row, M, first, apart, stride, n, source):
                 found = []
                 for start in starts:
                     place = builder.gep(coefficients, [builder.add(start, step)], inbounds=True)
-                    factor = _everywhere(builder, place)
+                    factor = everywhere(builder, builder.load(place), ABREAST)
                     found += [(factor, vector) for vector in vectors]
                 return found
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from owo._record import kernel
-from owo.rows import dot, join_all, products
+from owo.rows import join_all, products
+from owo.vectors import dot
 
 
 @kernel

@@ -13,6 +13,7 @@ from numba.core import types
 from numba.extending import overload
 
 from owo._record import fast_part, part, prefetch
+from owo.vectors import add, dot, dots
 
 
 class Sparse(NamedTuple):
@@ -46,36 +47,6 @@ def is_sparse(X: Any) -> bool:
 def _kind(X: Any) -> Any:
     """``Sparse``, ``Gram``, or None for a dense table; or of its numba type."""
     return X.instance_class if isinstance(X, types.BaseNamedTuple) else type(X) if isinstance(X, tuple) else None
-
-
-# ------------------------------------------------------------------------------------------------------ of vectors
-
-
-@fast_part
-def dots(x, a, b):
-    """``<x, a>, <x, b>, <x, x>`` in one pass."""
-    xa = xb = xx = 0.0
-    for k in range(x.shape[0]):
-        xa += x[k] * a[k]
-        xb += x[k] * b[k]
-        xx += x[k] * x[k]
-    return xa, xb, xx
-
-
-@fast_part
-def dot(a, b):
-    """``<a, b>``."""
-    ab = 0.0
-    for k in range(a.shape[0]):
-        ab += a[k] * b[k]
-    return ab
-
-
-@part
-def add(scale, x, total):
-    """``total += scale x``."""
-    for k in range(x.shape[0]):
-        total[k] += scale * x[k]
 
 
 # --------------------------------------------------------------------------------------------------- of sparse rows

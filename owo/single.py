@@ -23,8 +23,8 @@ from owo._record import RecordType, as_state, is_record, keep, quick_kernel
 from owo.abreast import numbers
 from owo.geometry import Identity
 from owo.kernels import ACCOUNT, ENDED, OPEN, POINTS, ROUNDS, TASK, compensated, reach, settle, sound, suffer
-from owo.rows import add, dot, dots
 from owo.streams.codes import require_hashable
+from owo.vectors import add, dot, dots
 
 CENTRE, TOTAL, PLAY, PENDING, META, TALLY, SUMS, LOST, STATES, ACCOUNTS, TASKS, CLOCK, SIZE, CLIPS, EVERY = range(15)
 """Addresses of the learner's arrays; d, whether the inner law clips, whether the bias moves after every point."""

@@ -33,7 +33,8 @@ from owo.kernels import (
     sound,
     write,
 )
-from owo.rows import bring_near, dot, join_all, products, square
+from owo.rows import bring_near, join_all, products, square
+from owo.vectors import dot
 
 # Rows of a run's workspace (WORK, k): what the point meets, and what comes of it.
 BASE, ALONG, PULL, SCORES, SLOPES = range(5)
