@@ -17,7 +17,7 @@ EXTRAS_bench := bench,dev
 RUN_NEEDS := $(if $(wildcard .venv/dev.stamp)$(filter-out run,$(MAKECMDGOALS)),.venv/dev.stamp,.venv/run.stamp)
 
 .DEFAULT_GOAL := help
-TARGETS := help|run|test|lint|format$(if $(wildcard benchmarks/__main__.py),|bench)$(if $(wildcard tests/fuzz_files.py),|faults)$(if $(wildcard theory/validate/__main__.py),|validate)$(if $(wildcard experiments/__main__.py),|experiments)$(if $(wildcard notebooks/regenerate.py),|notebooks)|clean
+TARGETS := help|run|test|thorough|lint|format$(if $(wildcard benchmarks/__main__.py),|bench)$(if $(wildcard tests/fuzz_files.py),|faults)$(if $(wildcard theory/validate/__main__.py),|validate)$(if $(wildcard experiments/__main__.py),|experiments)$(if $(wildcard notebooks/regenerate.py),|notebooks)|clean
 .PHONY: $(subst |, ,$(TARGETS)) FORCE
 
 help:  ## list the targets
@@ -28,6 +28,9 @@ run: $(RUN_NEEDS)  ## stream the shipped data sets through the learners; table h
 
 test: .venv/dev.stamp  ## run the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+thorough: .venv/dev.stamp  ## the test suite with every loss beside every law, of which `test` takes a third
+	@OWO_THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 lint: .venv/dev.stamp  ## check format, style and types
 	$(BIN)/python -m ruff format --check .

@@ -183,6 +183,9 @@ def _publish(name: str, example: pytypes.FunctionType) -> None:
 
 # --------------------------------------------------------------------------------------------------- kernels
 
+_WITHIN: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of what only kernels call: it allocates nothing, and needs no door to be called by."""
+
 _FAST = set() if STRICT else {"reassoc", "contract", "nsz", "arcp"}
 
 
@@ -193,37 +196,37 @@ def helper(function: Callable[..., Any]) -> Any:
 
 def part(function: Callable[..., Any]) -> Any:
     """A piece of a kernel, inlined where it is called; it must not allocate. Arithmetic as written."""
-    return numba.njit(error_model="numpy", forceinline=True, _nrt=False)(function)
+    return numba.njit(error_model="numpy", forceinline=True, **_WITHIN)(function)
 
 
 def fast_part(function: Callable[..., Any]) -> Any:
     """As ``part``, but sums may be reordered (for dot products; NaN and inf keep their meaning)."""
-    return numba.njit(error_model="numpy", forceinline=True, _nrt=False, fastmath=_FAST or False)(function)
+    return numba.njit(error_model="numpy", forceinline=True, **_WITHIN, fastmath=_FAST or False)(function)
 
 
 def fused_part(function: Callable[..., Any]) -> Any:
     """As ``part``, but a product and a sum may be rounded once."""
-    return numba.njit(error_model="numpy", forceinline=True, _nrt=False, fastmath=_FAST & {"contract"})(function)
+    return numba.njit(error_model="numpy", forceinline=True, **_WITHIN, fastmath=_FAST & {"contract"})(function)
 
 
 def called_part(function: Callable[..., Any]) -> Any:
     """As ``part``, for what is long and called from many places: not inlined, so that it is compiled once."""
-    return numba.njit(error_model="numpy", _nrt=False)(function)
+    return numba.njit(error_model="numpy", **_WITHIN)(function)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile on first call, keep the machine code on disk, release the GIL. Arithmetic as written."""
-    return _cached(numba.njit(error_model="numpy", nogil=True)(function), function)
+    return _cached(numba.njit(error_model="numpy", nogil=True, no_cfunc_wrapper=True)(function), function)
 
 
 def lean_kernel(function: Callable[..., Any]) -> Any:
     """As ``kernel``, for code that allocates nothing: array views are not reference-counted (up to twice as fast)."""
-    return _cached(numba.njit(error_model="numpy", nogil=True, _nrt=False)(function), function)
+    return _cached(numba.njit(error_model="numpy", nogil=True, _nrt=False, no_cfunc_wrapper=True)(function), function)
 
 
 def quick_kernel(function: Callable[..., Any]) -> Any:
     """As ``lean_kernel``, for calls so short that releasing the GIL would cost more."""
-    return _cached(numba.njit(error_model="numpy", _nrt=False)(function), function)
+    return _cached(numba.njit(error_model="numpy", _nrt=False, no_cfunc_wrapper=True)(function), function)
 
 
 def _cached(compiled: Any, function: Callable[..., Any]) -> Any:

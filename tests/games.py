@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 import owo
@@ -21,6 +23,18 @@ ACROSS = (
 )
 WITHIN = (*ACROSS, owo.Implicit(0.5))
 ORDERS = ("random", "sorted", "repeated", "alternating", "adversarial")
+
+THOROUGH = bool(os.environ.get("OWO_THOROUGH"))
+"""Whether to try every combination, as ``make thorough`` does: most of what that takes is compiling their kernels."""
+
+
+def tried(i: int, j: int, of: int = 3) -> bool:
+    """Whether a combination is tried: all, or of each number's one in ``of``, evenly spread, with i = j among them."""
+    return THOROUGH or (i - j) % of == 0
+
+
+PAIRS = [(i, j) for i in range(len(LOSSES)) for j in range(len(WITHIN)) if tried(i, j)]
+"""Losses and inner laws that are tried together."""
 
 
 def beside(i: int, j: int) -> object:

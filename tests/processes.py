@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 
@@ -24,3 +26,16 @@ def finish(process):
 
 def run(*arguments, **environment):
     return finish(start(*arguments, **environment))
+
+
+def once(tmp_path_factory, name, make):
+    """What ``make(folder)`` returns and the folder, made by the first test process that asks, for all of them."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder, result = root / name, root / f"{name}.pickle"
+    with open(root / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not result.exists():
+            folder.mkdir(exist_ok=True)
+            result.write_bytes(pickle.dumps(make(folder)))
+        return pickle.loads(result.read_bytes()), folder

@@ -1,7 +1,4 @@
-"""Compiled equals plain Python, for every pair of a loss and an inner law.
-
-These are the kernels of test_certificates.py, which the same process has compiled just before.
-"""
+"""Compiled equals plain Python, for the pairs of a loss and an inner law of test_certificates.py."""
 
 from __future__ import annotations
 
@@ -9,12 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from games import LOSSES, WITHIN
-from pairs import PAIRS, results
+from games import LOSSES, PAIRS
+from pairs import results
 from processes import HERE, run
-
-ONCE = 0, len(WITHIN) + 1
-"""Pairs (0, 0), (1, 1), ...: each loss and each law once."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +31,7 @@ def test_compiled_equals_plain_python(plain):
 def test_compiled_equals_plain_python_bit_for_bit_without_reordering(plain, tmp_path):
     """Under OWO_STRICT=1 nothing is reordered: each loss and each law once, every bit the same."""
     out = tmp_path / "strict.npz"
-    run(HERE / "pairs.py", out, *ONCE, OWO_STRICT="1", NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    run(HERE / "pairs.py", out, "once", OWO_STRICT="1", NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     with np.load(out, allow_pickle=False) as strict:
         assert len(strict.files) == 2 * len(LOSSES)
         for pair in strict.files:
@@ -46,6 +40,6 @@ def test_compiled_equals_plain_python_bit_for_bit_without_reordering(plain, tmp_
 
 @pytest.mark.slow
 def test_a_second_process_compiles_nothing(tmp_path):
-    run(HERE / "pairs.py", tmp_path / "first.npz", *ONCE)
-    found = json.loads(run(HERE / "pairs.py", tmp_path / "second.npz", *ONCE))
+    run(HERE / "pairs.py", tmp_path / "first.npz", "once")
+    found = json.loads(run(HERE / "pairs.py", tmp_path / "second.npz", "once"))
     assert found == {"hits": len(LOSSES), "misses": 0}

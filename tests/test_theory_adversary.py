@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from processes import once
 
 import owo
 from owo.hindsight import Comparator
@@ -17,8 +18,8 @@ MANY = Shape(10, 5, 2)
 
 
 @pytest.fixture(scope="module")
-def quick():
-    return adversary.run(Config.quick())
+def quick(tmp_path_factory):
+    return once(tmp_path_factory, "adversary", lambda _: adversary.run(Config.quick()))[0]
 
 
 def test_the_quick_search_attacks_every_law_and_geometry_with_both_updates(quick):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from processes import once
 
 from theory import contestants, rates
 from theory.contestants import ALONE, BETTING_POINT, FREE, GIVEN, MAP, POINT, TASK
@@ -16,8 +17,8 @@ from theory.rates import BASE, Axis, Config
 
 
 @pytest.fixture(scope="module")
-def quick():
-    return rates.run(Config.quick())
+def quick(tmp_path_factory):
+    return once(tmp_path_factory, "rates", lambda _: rates.run(Config.quick()))[0]
 
 
 def one(curves, learner, vary, stream="far target"):

@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 import pytest
+from processes import once
 
 import owo
 from theory import bias, online_to_batch
@@ -46,8 +47,7 @@ def ran(*words, **options):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The quick mode, all of it."""
-    out = tmp_path_factory.mktemp("validation")
-    return ran("--quick", "--processes", 2, "--out", out), out
+    return once(tmp_path_factory, "validation", lambda out: ran("--quick", "--processes", 2, "--out", out))
 
 
 @pytest.fixture
