@@ -183,8 +183,8 @@ def _publish(name: str, example: pytypes.FunctionType) -> None:
 
 # --------------------------------------------------------------------------------------------------- kernels
 
-_WITHIN: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Options of what only kernels call: it allocates nothing, and needs no door to be called by."""
+_WITHIN: dict[str, Any] = {"_nrt": False, "no_cfunc_wrapper": True}
+"""Options of what kernels call: it allocates nothing, and C has no need of it."""
 
 _FAST = set() if STRICT else {"reassoc", "contract", "nsz", "arcp"}
 
@@ -210,8 +210,11 @@ def fused_part(function: Callable[..., Any]) -> Any:
 
 
 def called_part(function: Callable[..., Any]) -> Any:
-    """As ``part``, for what is long and called from many places: not inlined, so that it is compiled once."""
-    return numba.njit(error_model="numpy", **_WITHIN)(function)
+    """As ``part``, for what is long and called from many places: not inlined, so that it is compiled once.
+
+    Only compiled code may call it: there is no door for Python.
+    """
+    return numba.njit(error_model="numpy", no_cpython_wrapper=True, **_WITHIN)(function)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
