@@ -7,7 +7,6 @@ numbers are those of separate runs, but for rounding.
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -103,14 +102,16 @@ class Grid:
         self.loss, self.configurations = as_loss(loss), list(configurations)
         if not self.configurations:
             raise ValueError("there is no configuration; give at least one law inside tasks and one across them")
-        of_record = functools.cache(_kind)  # configurations share laws
-
-        def told(part: Any) -> Any:
-            return of_record(part) if is_record(part) else part if isinstance(part, str) else None
-
+        inside: dict[int, Any] = {}  # configurations share laws
+        across: dict[int, Any] = {}
         self._kinds: dict[Any, list[int]] = {}
         for number, each in enumerate(self.configurations):
-            kind = told(each.inner), told(_moving(each.outer)), told(each.update)
+            one, other, update = each
+            if id(one) not in inside:
+                inside[id(one)] = _kind(one)
+            if id(other) not in across:
+                across[id(other)] = _kind(_moving(other))
+            kind = inside[id(one)], across[id(other)], update if isinstance(update, str) else None
             if kind not in self._kinds:  # numbers of a law were checked where it was made
                 OnlineWithinOnline(self.loss, *each)  # refuses what it cannot use
             self._kinds.setdefault(kind, []).append(number)
@@ -485,7 +486,9 @@ def _moving(outer: Any) -> Any:
 
 
 def _kind(record: Any) -> Any:
-    """What has to be the same for two records to be lanes of one pass: all but their numbers."""
+    """What has to be the same for two records to be lanes of one pass: all but their numbers; None if it is none."""
+    if not is_record(record):
+        return None
     parts = tuple(
         _kind(each) if is_record(each) else None if isinstance(each, float) else each for each in record
     )  # fmt: skip

@@ -448,13 +448,16 @@ def begin(pairs: list[tuple[Any, Any]], centre: np.ndarray, mapped: bool) -> Lan
     """Lanes for pairs of laws, before any data; what is left of the last block repeats the last pair."""
     blocks = -(-len(pairs) // WIDTH)
     d = len(centre)
+    laws = {id(law): law for pair in pairs for law in pair}
+    known = {place: (law.start(), numbers(law)) for place, law in laws.items()}
     columns = []
     for one, other in pairs:
-        columns.append([
-            *(0.0,) * STATES, *one.start(), *other.start(), *numbers(one), *numbers(other),
-        ])  # fmt: skip
+        (first, ours), (second, theirs) = known[id(one)], known[id(other)]
+        columns.append([*first, *second, *ours, *theirs])
     columns += [columns[-1]] * (blocks * WIDTH - len(columns))
-    rows = _aligned(np.array(columns).reshape(blocks, WIDTH, -1).transpose(0, 2, 1).reshape(blocks, -1))
+    begun = np.array(columns)
+    begun = np.concatenate((np.zeros((len(begun), STATES)), begun), axis=1)
+    rows = _aligned(begun.reshape(blocks, WIDTH, -1).transpose(0, 2, 1).reshape(blocks, -1))
     play = _aligned(np.broadcast_to(np.repeat(centre, WIDTH), (blocks, d * WIDTH)))
     total, sums, lost = (aligned(blocks, d * WIDTH) for _ in range(3))
     return Lanes(rows, total, play, sums, lost, aligned(blocks if mapped else 0, d * WIDTH))
