@@ -26,7 +26,7 @@ help:  ## list the targets
 run: $(RUN_NEEDS)  ## stream the shipped data sets through the learners; table here, figures and report in results/
 	@$(BIN)/owo run $(ARGS)
 
-test: .venv/dev.stamp  ## run the whole test suite
+test: .venv/dev.stamp  ## run the test suite
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 thorough: .venv/dev.stamp  ## the test suite with every loss beside every law, of which `test` takes a third
@@ -91,8 +91,12 @@ endif
 	@$(if $(UNFIT),$(make-venv))
 	@printf '%s\n' "$(CURDIR)" > .venv/home
 	@echo "Installing owo[$(EXTRAS_$*)] into .venv: once, about a minute"
-	@$(call install,-e ".[$(EXTRAS_$*)]")
+	@$(call install,$(AS_A_FOLDER) -e ".[$(EXTRAS_$*)]")
 	@touch $@
+
+# The checkout goes on the path itself: with the other form of an editable install, `import owo` in the folder that holds a
+# checkout named owo finds that folder, which is no package.
+AS_A_FOLDER := --config-settings editable_mode=compat
 
 # The first interpreter that is new enough. uv brings its own installer, so the environment needs no pip then.
 define make-venv

@@ -6,7 +6,8 @@ one, the prediction is ``<x, theta> - c <x, q>``. Where the bias moves after eve
 ``<x, centre> - C <x, G>``, so that nothing of size d has to be rebuilt.
 
 One kernel, ``run``, serves every road into the library: a whole stream, tasks interleaved point by point, and a
-single point. Losses and counts are summed as written; only dot products may be reordered.
+single point. Losses and counts are summed as written; only dot products may be reordered, and steps along a row
+rounded once.
 """
 
 from __future__ import annotations
