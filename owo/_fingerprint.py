@@ -52,7 +52,7 @@ def edition(function: Callable[..., Any]) -> str:
 
 
 OVERLOADING = (
-    "_record.py", "vectors.py", "rows.py", "abreast.py", "products.py", "aggregate.py", "single.py",
+    "_record.py", "vectors.py", "pairs.py", "rows.py", "abreast.py", "products.py", "aggregate.py", "single.py",
     "geometry/pieces.py",
 )  # fmt: skip
 """Files with intrinsics and overloads, which numba looks up by itself; but those that only kernels of the file use."""

@@ -8,18 +8,17 @@ With predictions ``p_i = <x_i, theta + v>`` and any slopes s with pull ``q = sum
 
     gap(v, s) = sum_i [loss(p_i, y_i) + loss*(s_i, y_i) - s_i p_i] + |N v + q|^2 / (2 N)  >=  P(v) - min P
 
-because the gap is P(v) less the dual at s. None of its terms is negative. Two stages bring it down:
+because the gap is P(v) less the dual at s. None of its terms is negative. Two stages bring it down; here is the first,
+and what it cannot bring down far enough is left to ``owo.climbing``.
 
-1. Coordinate ascent in the dual (Shalev-Shwartz and Zhang, JMLR 2013): the best ``s_i`` for given others is
-   ``loss.prox_slope(b, y_i, |x_i|^2 / N)`` with b the prediction with coordinate i taken out, and ``v = -q / N``. Steps
-   are taken ``RELAX`` times as far, by a prox step that much shorter, which also keeps slopes feasible.
-2. Where that is slow, proximal points of the dual (Rockafellar 1976), each found by semismooth Newton steps (Li, Sun
-   and Toh, SIAM J. Optimization 2018). Around slopes a, with ``c_i = softness |x_i|^2 / N``, they minimise a smooth
-   function of v with gradient ``N v + sum_i s_i x_i``, ``s_i = loss.prox_slope(p_i + c_i a_i, y_i, c_i)``; these
-   slopes are the next a. For piecewise linear and quadratic losses that ends after finitely many steps.
+Coordinate ascent in the dual (Shalev-Shwartz and Zhang, JMLR 2013): the best ``s_i`` for given others is
+``loss.prox_slope(b, y_i, |x_i|^2 / N)`` with b the prediction with coordinate i taken out, and ``v = -q / N``. Steps
+are taken ``RELAX`` times as far, by a prox step that much shorter, which also keeps slopes feasible. A short task keeps
+the inner products of its points, ``K_ij = <x_i, x_j> / N``; there semismooth Newton steps come between the sweeps, once
+these begin to show which slopes are strictly inside of what the loss allows.
 
-Neither needs more of a loss than its ``prox_slope``. Only inner products of points matter, so a task with fewer points
-than features is first rotated into as many dimensions as it has points (``owo.rotation``).
+Nothing is needed of a loss but its ``prox_slope`` and conjugate. Only inner products of points matter, so a task with
+fewer points than features is first rotated into as many dimensions as it has points (``owo.rotation``).
 """
 
 from __future__ import annotations
@@ -30,7 +29,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from owo._record import fast_part, lean_kernel, part
+from owo._record import lean_kernel, part
+from owo.pairs import inner_products
 from owo.rotation import clear, fill, push, row_dot, square
 
 Array = NDArray[np.float64]
@@ -47,8 +47,11 @@ AT_ONCE = 5
 RELAX = 1.3
 """How much farther than to its best value a slope goes: successive over-relaxation."""
 
-PATIENCE = 15
-"""Anchors in a row without progress after which stage two is at the end of what rounding allows."""
+STILL = 1e-3
+"""What a sweep that changes nothing moves at most, in units of the gap that is sought."""
+
+TINY = 1e-12
+"""No more than this is left by rounding of a diagonal of a singular matrix, in units of it."""
 
 ROUNDING = 4e-16
 """A gap is known no better than to this times the sum of the sizes of its terms: two units in the last place."""
@@ -69,6 +72,8 @@ class Data(NamedTuple):
     """what is known and being worked out of each point, (n, 9)"""
     room: Array
     """to work in, (k + 3, k): a matrix, the gradient, the Newton direction and v"""
+    free: NDArray[np.int64]
+    """room to say which points of a short task a Newton step moves, (m,)"""
     products: Array
     """room for inner products of the points of a short task, and for its predictions, (m + 1, m)"""
 
@@ -152,40 +157,119 @@ def sweep(loss, data, span, v, times):
     return moved
 
 
-@fast_part
+@part
 def products(data, span):
     """``K_ij = <x_i, x_j> / N`` of a task's points."""
-    rows, K, first = data.rows, data.products, span.first
-    for i in range(span.last - first):
+    K, n = data.products, span.last - span.first
+    inner_products(data.rows, data.rows, span.first, n, span.width, K, 0)
+    for i in range(n):
         for j in range(i + 1):
-            total = 0.0
-            for k in range(span.width):
-                total += rows[first + i, k] * rows[first + j, k]
-            K[i, j] = K[j, i] = total / span.N
+            K[i, j] = K[j, i] = K[i, j] / span.N
 
 
 @part
-def sweep_predictions(loss, data, span, v, times):
-    """As ``sweep``, where what is kept is not v but the predictions: a slope that stays costs nothing then."""
-    points, K, first, n, moved = data.points, data.products, span.first, span.last - span.first, 0.0
+def bend_of(loss, centre, s, y, c):
+    """The derivative of ``prox_slope``, which gave s, by its centre: a central difference, kept between 0 and 1 / c.
+
+    At a kink any number between will do.
+    """
+    h = 1e-5 * c * abs(s) + 1e-9 * abs(centre)
+    if not (c > 0.0 and h > 0.0):
+        return 0.0
+    rise = loss.prox_slope(centre + h, y, c) - loss.prox_slope(centre - h, y, c)
+    return min(max(rise / (2.0 * h), 0.0), 1.0 / c)
+
+
+@part
+def solve(H, size, right, least):
+    """``right = H^-1 right`` (Cholesky), with H given up to its diagonal; False where it is not positive.
+
+    ``least`` of a diagonal, in units of it, has to be left by the rows before.
+    """
+    for k in range(size):
+        for m in range(k):
+            H[k, m] = (H[k, m] - row_dot(H, k, H[m], m)) * H[m, m]
+        rest = H[k, k] - square(H[k], k)
+        if not rest > least * H[k, k]:
+            return False
+        H[k, k] = 1.0 / math.sqrt(rest)
+        right[k] = (right[k] - row_dot(H, k, right, k)) * H[k, k]
+    for k in range(size - 1, -1, -1):
+        right[k] *= H[k, k]
+        push(-right[k], H, k, k, right)
+    return True
+
+
+@part
+def how_far(loss, data, first, count, direction):
+    """The longest of 1, 1/2, 1/4, ... of a step of the free slopes that leaves all of them where they may be."""
+    far, inside = 1.0, False
+    while not inside and far > 1e-3:
+        inside = True
+        for k in range(count):
+            i = first + data.free[k]
+            inside = inside and math.isfinite(loss.conjugate(data.points[i, SLOPE] + far * direction[k], data.y[i]))
+        far = far if inside else 0.5 * far
+    return far
+
+
+@part
+def polish(loss, data, span, p):
+    """A Newton step for ``s_i = prox_slope(p_i + K_ii s_i)``, of the free slopes, which change with their centres.
+
+    Nothing is done if there are more of them than dimensions, which no solution needs.
+    """
+    points, K, first = data.points, data.products, span.first
+    free, H, direction, most = data.free, data.room, data.room[data.rows.shape[1]], data.rows.shape[1]
+    count = 0
+    for i in range(span.last - first):
+        c, old, y = K[i, i], points[first + i, SLOPE], data.y[first + i]
+        centre = p[i] + c * old
+        new = loss.prox_slope(centre, y, c)
+        bend = bend_of(loss, centre, new, y, c)
+        if bend > 0.0:
+            if count == most:
+                return
+            free[count], direction[count] = i, (new - old) / bend
+            for k in range(count):
+                H[count, k] = K[i, free[k]]
+            H[count, count] = 1.0 / bend
+            count += 1
+    if solve(H, count, direction, TINY):
+        far = how_far(loss, data, first, count, direction)
+        for k in range(count):
+            points[first + free[k], SLOPE] += far * direction[k]
+            push(-far * direction[k], K, free[k], span.last - first, p)
+
+
+@part
+def sweep_predictions(loss, data, span, v, times, polished, still):
+    """As ``sweep``, where what is kept is not v but the predictions: a slope that stays costs nothing then.
+
+    If ``polished``, a Newton step comes before every sweep. When a sweep moves no more than ``still``, it is the last.
+    Returns also how many there were.
+    """
+    points, K, first, n, moved, done = data.points, data.products, span.first, span.last - span.first, math.inf, 0
     p = K[K.shape[1]]
     for i in range(n):
         p[i] = points[first + i, BASE] + row_dot(data.rows, first + i, v, span.width)
-    for _ in range(times):
+    while done < times and not moved <= still:
+        if polished:
+            polish(loss, data, span, p)
         moved = 0.0
         for i in range(n):
             step, old = K[i, i] / RELAX, points[first + i, SLOPE]
             new = loss.prox_slope(p[i] + step * old, data.y[first + i], step)
             if new != old:
                 change = old - new
-                for j in range(n):
-                    p[j] += change * K[i, j]
+                push(change, K, i, n, p)
                 points[first + i, SLOPE] = new
                 moved += step * change * change
+        done += 1
     clear(v, span.width)
     for i in range(n):
         push(-points[first + i, SLOPE] / span.N, data.rows, first + i, span.width, v)
-    return moved
+    return moved, done
 
 
 @lean_kernel
@@ -207,167 +291,11 @@ def ascend(loss, data, strength, goal, shifts, results):
             if done >= goal.limit or (gap <= max(goal.tolerance * size, rounding) and moved <= goal.still * size):
                 break
             times = min(AT_ONCE, goal.limit - done)
-            moved = sweep_predictions(loss, data, span, v, times) if short else sweep(loss, data, span, v, times)
+            if short:
+                still = min(goal.still, STILL * goal.tolerance) * size
+                moved, times = sweep_predictions(loss, data, span, v, times, done > 0, still)
+            else:
+                moved = sweep(loss, data, span, v, times)
             done += times
         results[t, LOSS], results[t, VALUE], results[t, GAP] = total, value, gap
         results[t, MOVED], results[t, SWEEPS], results[t, STEPS] = moved / size, done, 0.0
-
-
-# ----------------------------------------------------------------------------------------------------- stage two
-
-
-@part
-def anchor(data, span, v, softness):
-    """Start a proximal point at the present slopes."""
-    points = data.points
-    for i in range(span.first, span.last):
-        c, s = softness * points[i, SQUARE] / span.N, points[i, SLOPE]
-        points[i, STEP], points[i, ANCHOR] = c, s
-        points[i, CENTRE] = points[i, BASE] + row_dot(data.rows, i, v, span.width) + c * s
-
-
-@part
-def respond(loss, data, span, v, g):
-    """Slopes, their derivatives and the gradient at v; returns ``sum_i c_i (s_i - a_i)^2``.
-
-    The derivative is a central difference, kept between 0 and 1 / c; at a kink any number between will do.
-    """
-    points, moved = data.points, 0.0
-    fill(g, span.width, span.N, v)
-    for i in range(span.first, span.last):
-        c, centre, bend = points[i, STEP], points[i, CENTRE], 0.0
-        s = loss.prox_slope(centre, data.y[i], c)
-        h = 1e-5 * c * abs(s) + 1e-9 * abs(centre)
-        if c > 0.0 and h > 0.0:
-            rise = loss.prox_slope(centre + h, data.y[i], c) - loss.prox_slope(centre - h, data.y[i], c)
-            bend = min(max(rise / (2.0 * h), 0.0), 1.0 / c)
-        points[i, SLOPE], points[i, BEND] = s, bend
-        push(s, data.rows, i, span.width, g)
-        moved += c * (s - points[i, ANCHOR]) ** 2
-    return moved
-
-
-@lean_kernel
-def newton(data, span, g, H, direction):
-    """Solve ``(N I + sum_i bend_i x_i x_i^T) direction = -g`` (Cholesky); False where that matrix is not positive."""
-    points, width = data.points, span.width
-    for k in range(width):
-        clear(H[k], k)
-        H[k, k] = span.N
-    for i in range(span.first, span.last):
-        if points[i, BEND] != 0.0:
-            for k in range(width):
-                push(points[i, BEND] * data.rows[i, k], data.rows, i, k + 1, H[k])
-    for k in range(width):
-        for m in range(k):
-            H[k, m] = (H[k, m] - row_dot(H, k, H[m], m)) / H[m, m]
-        rest = H[k, k] - square(H[k], k)
-        if not rest > 0.0:
-            return False
-        H[k, k] = math.sqrt(rest)
-        direction[k] = (-g[k] - row_dot(H, k, direction, k)) / H[k, k]
-    for k in range(width - 1, -1, -1):
-        direction[k] /= H[k, k]
-        push(-direction[k], H, k, k, direction)
-    for i in range(span.first, span.last):
-        points[i, RISE] = row_dot(data.rows, i, direction, width)
-    return True
-
-
-@part
-def search(loss, data, span, v, direction):
-    """How far to go: to where the slope along the direction is a fraction of what it was (guarded false position)."""
-    points, linear, quadratic = data.points, 0.0, span.N * square(direction, span.width)
-    for k in range(span.width):
-        linear += span.N * v[k] * direction[k]
-    t, low, high, start, below, above = 0.0, 0.0, math.inf, 0.0, 0.0, 0.0
-    for trial in range(40):
-        slope = linear + t * quadratic
-        for i in range(span.first, span.last):
-            rise = points[i, RISE]
-            slope += rise * loss.prox_slope(points[i, CENTRE] + t * rise, data.y[i], points[i, STEP])
-        if trial == 0:
-            start = slope
-        if start >= 0.0 or abs(slope) <= 0.2 * abs(start):
-            break
-        if slope < 0.0:
-            low, below = t, slope
-        else:
-            high, above = t, slope
-        part_way = min(max(below / (below - above), 0.1), 0.9)
-        t = low + part_way * (high - low) if high < math.inf else max(1.0, 2.0 * t)
-    return t
-
-
-@part
-def advance(data, span, v, direction, t):
-    """Go t times along the direction."""
-    for k in range(span.width):
-        v[k] += t * direction[k]
-    for i in range(span.first, span.last):
-        data.points[i, CENTRE] += t * data.points[i, RISE]
-
-
-@part
-def copy(points, span, source, target):
-    """Copy a column of the table of points."""
-    for i in range(span.first, span.last):
-        points[i, target] = points[i, source]
-
-
-@part
-def settle(loss, data, span, v, enough, limit):
-    """Newton steps to the proximal point of the present anchor; ``sum_i c_i (s_i - a_i)^2`` and how many they were."""
-    k, steps = data.rows.shape[1], 0
-    H, g, direction = data.room, data.room[k], data.room[k + 1]
-    while True:
-        moved = respond(loss, data, span, v, g)
-        if steps >= limit or square(g, span.width) / span.N <= max(0.1 * moved, enough):
-            return moved, steps
-        if not newton(data, span, g, H, direction):
-            return moved, limit
-        advance(data, span, v, direction, search(loss, data, span, v, direction))
-        steps += 1
-
-
-@part
-def keep_best(data, span, shift, result, v, found):
-    """Write down an answer, ``LOSS`` to ``MOVED``, with its shift and its slopes."""
-    result[LOSS], result[VALUE], result[GAP], result[MOVED] = found
-    fill(shift, span.width, 1.0, v)
-    copy(data.points, span, SLOPE, KEPT)
-
-
-@lean_kernel
-def climb(loss, data, strength, goal, shifts, results):
-    """Stage two on every task that has not reached its goal; keeps the best answer it meets.
-
-    A step is a Newton step or a new anchor. Anchors go with softer and softer c, unless the last one contracted well.
-    """
-    g, v = data.room[data.rows.shape[1]], data.room[data.rows.shape[1] + 2]
-    for t in range(data.offsets.shape[0] - 1):
-        best = results[t, GAP]
-        if best <= goal.tolerance * (1.0 + abs(results[t, VALUE])) and results[t, MOVED] <= goal.still:
-            continue
-        span = span_of(data, t, strength)
-        fill(v, span.width, 1.0, shifts[t])
-        softness, moved, before, least, steps, stale = 0.01, math.inf, math.inf, math.inf, 0, 0
-        while True:
-            total, value, gap, rounding = certify(loss, data, span, v, g)
-            size = 1.0 + abs(value)
-            accuracy, still = max(goal.tolerance * size, rounding), goal.still * size
-            stale = 0 if gap < best or moved < least else stale + 1
-            least = min(least, moved)
-            if steps == 0 or gap < best or gap <= accuracy:
-                best = gap
-                keep_best(data, span, shifts[t], results[t], v, (total, value, gap, moved / size))
-            if steps >= goal.limit or stale > PATIENCE or (gap <= accuracy and moved <= still):
-                break
-            if moved > 0.01 * before:
-                softness = max(0.2 * softness, 1e-14)
-            before = moved
-            anchor(data, span, v, softness)
-            moved, taken = settle(loss, data, span, v, 0.5 * min(accuracy, still), goal.limit - steps)
-            steps += taken + 1
-        copy(data.points, span, KEPT, SLOPE)
-        results[t, STEPS] = steps

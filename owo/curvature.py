@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from owo._record import lean_kernel, part
-from owo.ascent import ANCHOR, BEND, SLOPE, SQUARE, STEP, anchor, respond, span_of
+from owo.ascent import ANCHOR, BEND, SLOPE, SQUARE, STEP, span_of
+from owo.climbing import anchor, respond
 from owo.rotation import clear, fill, push, row_dot, square
 
 

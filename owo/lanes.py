@@ -38,6 +38,7 @@ from owo.abreast import (
 )
 from owo.kernels import ACCOUNT, EXCESS, PULL, compensated, finite, reach, settle, suffer
 from owo.laws import never_clips
+from owo.pairs import inner_products
 from owo.products import accumulate, accumulate_all, meet
 from owo.slots import aligned
 
@@ -77,17 +78,6 @@ def gather(target, X, start, n, source):
     """``target[k] += sum_{i<n} X[start + i, k] source[i]``, for all k."""
     d = X.shape[1]
     accumulate_all(target, 0, d, X, start * d, 1, d, n, source)
-
-
-@fast_part
-def gram(X, Z, start, n, first, K):
-    """``X Z^T`` up to its diagonal, of ``n`` rows from ``start`` on; into rows from ``first``."""
-    for i in range(n):
-        for j in range(i + 1):
-            total = 0.0
-            for k in range(X.shape[1]):
-                total += X[start + i, k] * Z[start + j, k]
-            K[first + i, j] = total
 
 
 @fast_part
@@ -419,9 +409,9 @@ def run(loss, inner, outer, every_point, mapped, X, Z, y, offsets, centre, lanes
         at = start
         for t in range(task, max(whole, task + 1)):
             n = min(offsets[t + 1], stop) - at
-            gram(X, Z, at, n, at - start, room.K)
+            inner_products(X, Z, at, n, X.shape[1], room.K, at - start)
             if mapped:
-                gram(X, X, at, n, at - start, room.plain)
+                inner_products(X, X, at, n, X.shape[1], room.plain, at - start)
             reach_centre(X, at, n, at - start, centre, room.at_centre)
             at += n
         for b in range(lanes.rows.shape[0]):

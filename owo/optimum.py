@@ -1,7 +1,8 @@
 """Certified optima of tasks: the weights of least regularised loss, and how far from least they can be at most.
 
-``task_optimum`` solves one task, ``optima`` all tasks of a block in one compiled pass (``owo.ascent``). The certificate
-is a duality gap, which holds whatever the solver did; an optimum that misses its tolerance is warned about.
+``task_optimum`` solves one task, ``optima`` all tasks of a block in one compiled pass (``owo.ascent``, then
+``owo.climbing``). The certificate is a duality gap, which holds whatever the solver did; an optimum that misses its
+tolerance is warned about.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from owo import ascent
+from owo import ascent, climbing
 from owo.ascent import GAP, LOSS, MOVED, STEPS, SWEEPS, VALUE, Data, Goal
 from owo.curvature import curvature
 from owo.doors import as_block, as_loss, as_weights, is_vector_loss, positive, refuse_labels, whole
@@ -53,7 +54,7 @@ class Optimum(NamedTuple):
     loss: float
     """``sum_i loss(<x_i, w>, y_i)`` without the regulariser"""
     sweeps: int
-    """of coordinate ascent; proximal points for a loss of scores"""
+    """of coordinate ascent, with Newton steps between them if points are few; proximal points for a loss of scores"""
     steps: int
     """of Newton's method, after the sweeps; passes over all points for a loss of scores"""
 
@@ -249,7 +250,7 @@ class Tasks:
             rotate(self.seen, offsets, rows)
         points = np.zeros((self.n, ascent.KEPT + 1))
         points[:, ascent.SQUARE] = np.einsum("ij,ij->i", self.seen, self.seen)
-        self.data = Data(X, rows, y, offsets, points, np.empty((k + 3, k)), np.empty((SHORT + 1, SHORT)))
+        self.data = Data(X, rows, y, offsets, points, *_room(k))
         self.shifts, self.results = np.zeros((len(lengths), k)), np.zeros((len(lengths), STEPS + 1))
         self.bias = np.zeros(self.d)
 
@@ -266,7 +267,7 @@ class Tasks:
         self._shared(ascent.ascend, first)
         gaps, sizes, moved = self.results[:, GAP], 1.0 + np.abs(self.results[:, VALUE]), self.results[:, MOVED]
         if not np.all((gaps <= second.tolerance * sizes) & (moved <= second.still)):
-            self._shared(ascent.climb, second)
+            self._shared(climbing.climb, second)
 
     def _shared(self, stage: Any, goal: Goal) -> None:
         """A stage on all tasks, by threads that have about the same number of points each, and room of their own."""
@@ -278,7 +279,8 @@ class Tasks:
         def part(start: int, stop: int) -> None:
             data = self.data._replace(offsets=offsets[start : stop + 1])
             if count > 1:
-                data = data._replace(room=np.empty_like(data.room), products=np.empty_like(data.products))
+                room, free, products = _room(self.shifts.shape[1])
+                data = data._replace(room=room, free=free, products=products)
             stage(self.loss, data, self.strength, goal, self.shifts[start:stop], self.results[start:stop])
 
         if len(ends) == 2:
@@ -345,6 +347,11 @@ class Tasks:
         certified = np.isfinite(values) & (gaps <= tolerance * (1.0 + np.abs(values)))
         sweeps, steps = self.results[:, [SWEEPS, STEPS]].T.astype(np.int64)
         return Optima(self.keys, weights, slopes, values, gaps, certified, losses, pulls, sweeps, steps)
+
+
+def _room(width: int) -> tuple[Array, NDArray[np.int64], Array]:
+    """Room for one thread: see ``Data``."""
+    return np.empty((width + 3, width)), np.empty(SHORT, np.int64), np.empty((SHORT + 1, SHORT))
 
 
 def tasks_of(loss: Any, block: Block, strength: float, metric: ArrayLike | None = None) -> Any:

@@ -60,7 +60,8 @@ def _plain_add(scale, x, total):
         total[k] += scale * x[k]
 
 
-def _dense(*arrays: types.Type) -> bool:
+def dense(*arrays: types.Type) -> bool:
+    """Whether vectors of these arrays may be taken."""
     return not STRICT and all(each.layout == "C" and each.dtype == types.float64 for each in arrays)
 
 
@@ -69,17 +70,17 @@ _INLINED = {"forceinline": True, "_nrt": False, "error_model": "numpy"}
 
 @overload(dots, strict=False, jit_options=_INLINED)
 def _dots(x, a, b):
-    return (lambda x, a, b: _vector_dots(x, a, b)) if _dense(x, a, b) else (lambda x, a, b: _plain_dots(x, a, b))
+    return (lambda x, a, b: _vector_dots(x, a, b)) if dense(x, a, b) else (lambda x, a, b: _plain_dots(x, a, b))
 
 
 @overload(dot, strict=False, jit_options=_INLINED)
 def _dot(a, b):
-    return (lambda a, b: _vector_dot(a, b)) if _dense(a, b) else (lambda a, b: _plain_dot(a, b))
+    return (lambda a, b: _vector_dot(a, b)) if dense(a, b) else (lambda a, b: _plain_dot(a, b))
 
 
 @overload(add, strict=False, jit_options=_INLINED)
 def _add(scale, x, total):
-    if _dense(x, total):
+    if dense(x, total):
         return lambda scale, x, total: _vector_add(scale, x, total)
     return lambda scale, x, total: _plain_add(scale, x, total)
 
@@ -91,7 +92,8 @@ def _kind(width: int) -> Any:
     return ir.VectorType(ir.DoubleType(), width) if width > 1 else ir.DoubleType()
 
 
-def _word(number: int) -> Any:
+def word(number: int) -> Any:
+    """A constant integer."""
     return ir.Constant(ir.IntType(64), number)
 
 
@@ -116,14 +118,15 @@ def plus_product(builder: Any, total: Any, a: Any, b: Any) -> Any:
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.{suffix}"), [a, b, total])
 
 
-def _halves(builder: Any, value: Any) -> Any:
-    """The sum of the two halves of a vector."""
+def shuffled(builder: Any, a: Any, b: Any, places: list[int]) -> Any:
+    """A vector of the numbers at some places of two, one after the other."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places))
+
+
+def half_sums(builder: Any, value: Any) -> Any:
+    """The sum of the two halves of a vector, which is a number where they have one each."""
     half, nothing = value.type.count // 2, ir.Constant(value.type, ir.Undefined)
-    places = ir.VectorType(ir.IntType(32), half)
-    low, high = (
-        builder.shuffle_vector(value, nothing, ir.Constant(places, list(range(first, first + half))))
-        for first in (0, half)
-    )
+    low, high = (shuffled(builder, value, nothing, list(range(first, first + half))) for first in (0, half))
     total = builder.fadd(low, high)
     return total if half > 1 else builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
 
@@ -133,14 +136,14 @@ def _in_vectors(builder: Any, n: Any, visit: Callable[[Any, int, int], None], ha
 
     ``halve()`` comes before the rest goes on in vectors half as long.
     """
-    with cgutils.for_range(builder, builder.udiv(n, _word(2 * WIDTH))) as loop:
-        first = builder.mul(loop.index, _word(2 * WIDTH))
+    with cgutils.for_range(builder, builder.udiv(n, word(2 * WIDTH))) as loop:
+        first = builder.mul(loop.index, word(2 * WIDTH))
         visit(first, WIDTH, 0)
-        visit(builder.add(first, _word(WIDTH)), WIDTH, 1)
+        visit(builder.add(first, word(WIDTH)), WIDTH, 1)
     width = WIDTH
     while True:
-        with builder.if_then(builder.icmp_unsigned("!=", builder.and_(n, _word(width)), _word(0))):
-            visit(builder.and_(n, _word(-2 * width)), width, 0)
+        with builder.if_then(builder.icmp_unsigned("!=", builder.and_(n, word(width)), word(0))):
+            visit(builder.and_(n, word(-2 * width)), width, 0)
         if width == 1:
             return
         halve()
@@ -161,7 +164,7 @@ def _sums(builder: Any, n: Any, pairs: list[tuple[Any, Any]]) -> list[Any]:
         totals = [builder.load(place) for place in chains[0]]
         if len(chains) > 1:
             totals = [builder.fadd(total, builder.load(place)) for total, place in zip(totals, chains[1], strict=True)]
-        chains[:] = [[cgutils.alloca_once_value(builder, _halves(builder, total)) for total in totals]]
+        chains[:] = [[cgutils.alloca_once_value(builder, half_sums(builder, total)) for total in totals]]
 
     _in_vectors(builder, n, visit, halve)
     return [builder.load(place) for place in chains[0]]
