@@ -50,11 +50,24 @@ RELAX = 1.3
 STILL = 1e-3
 """What a sweep that changes nothing moves at most, in units of the gap that is sought."""
 
-TINY = 1e-12
+TINY = 1e-6
 """No more than this is left by rounding of a diagonal of a singular matrix, in units of it."""
 
 ROUNDING = 4e-16
 """A gap is known no better than to this times the sum of the sizes of its terms: two units in the last place."""
+
+
+class Room(NamedTuple):
+    """Arrays for one thread to work in; a short task has at most m points."""
+
+    wide: Array
+    """a matrix, the gradient, the Newton direction and v, (k + 3, k)"""
+    products: Array
+    """inner products of the points, and their predictions, (m + 1, m)"""
+    matrix: Array
+    """what a Newton step between sweeps solves, and its direction, (m + 1, m)"""
+    free: NDArray[np.int64]
+    """the points whose slopes that step moves, (m,)"""
 
 
 class Data(NamedTuple):
@@ -70,12 +83,7 @@ class Data(NamedTuple):
     """(T + 1,)"""
     points: Array
     """what is known and being worked out of each point, (n, 9)"""
-    room: Array
-    """to work in, (k + 3, k): a matrix, the gradient, the Newton direction and v"""
-    free: NDArray[np.int64]
-    """room to say which points of a short task a Newton step moves, (m,)"""
-    products: Array
-    """room for inner products of the points of a short task, and for its predictions, (m + 1, m)"""
+    room: Room
 
 
 class Span(NamedTuple):
@@ -160,7 +168,7 @@ def sweep(loss, data, span, v, times):
 @part
 def products(data, span):
     """``K_ij = <x_i, x_j> / N`` of a task's points."""
-    K, n = data.products, span.last - span.first
+    K, n = data.room.products, span.last - span.first
     inner_products(data.rows, data.rows, span.first, n, span.width, K, 0)
     for i in range(n):
         for j in range(i + 1):
@@ -203,32 +211,30 @@ def solve(H, size, right, least):
 @part
 def how_far(loss, data, first, count, direction):
     """The longest of 1, 1/2, 1/4, ... of a step of the free slopes that leaves all of them where they may be."""
-    far, inside = 1.0, False
+    far, inside = 2.0, False
     while not inside and far > 1e-3:
-        inside = True
+        far, inside = 0.5 * far, True
         for k in range(count):
-            i = first + data.free[k]
+            i = first + data.room.free[k]
             inside = inside and math.isfinite(loss.conjugate(data.points[i, SLOPE] + far * direction[k], data.y[i]))
-        far = far if inside else 0.5 * far
-    return far
+    return far if inside else 0.0
 
 
 @part
 def polish(loss, data, span, p):
-    """A Newton step for ``s_i = prox_slope(p_i + K_ii s_i)``, of the free slopes, which change with their centres.
-
-    Nothing is done if there are more of them than dimensions, which no solution needs.
-    """
-    points, K, first = data.points, data.products, span.first
-    free, H, direction, most = data.free, data.room, data.room[data.rows.shape[1]], data.rows.shape[1]
-    count = 0
+    """A Newton step for ``s_i = prox_slope(p_i + K_ii s_i)``, of the free slopes, which change with their centres."""
+    points, K, first = data.points, data.room.products, span.first
+    free, H = data.room.free, data.room.matrix
+    direction = H[H.shape[1]]
+    count = straight = 0
     for i in range(span.last - first):
         c, old, y = K[i, i], points[first + i, SLOPE], data.y[first + i]
         centre = p[i] + c * old
         new = loss.prox_slope(centre, y, c)
         bend = bend_of(loss, centre, new, y, c)
         if bend > 0.0:
-            if count == most:
+            straight += 1 if bend * c > 1.0 - TINY else 0
+            if straight > span.width:
                 return
             free[count], direction[count] = i, (new - old) / bend
             for k in range(count):
@@ -249,7 +255,7 @@ def sweep_predictions(loss, data, span, v, times, polished, still):
     If ``polished``, a Newton step comes before every sweep. When a sweep moves no more than ``still``, it is the last.
     Returns also how many there were.
     """
-    points, K, first, n, moved, done = data.points, data.products, span.first, span.last - span.first, math.inf, 0
+    points, K, first, n, moved, done = data.points, data.room.products, span.first, span.last - span.first, math.inf, 0
     p = K[K.shape[1]]
     for i in range(n):
         p[i] = points[first + i, BASE] + row_dot(data.rows, first + i, v, span.width)
@@ -275,14 +281,14 @@ def sweep_predictions(loss, data, span, v, times, polished, still):
 @lean_kernel
 def ascend(loss, data, strength, goal, shifts, results):
     """Stage one on every task, from the slopes given; writes slopes, shifts v (T, k) and results (T, 6)."""
-    g = data.room[data.rows.shape[1]]
+    g = data.room.wide[data.rows.shape[1]]
     for t in range(data.offsets.shape[0] - 1):
         span, v = span_of(data, t, strength), shifts[t]
         clear(v, span.width)
         for i in range(span.first, span.last):
             push(-data.points[i, SLOPE] / span.N, data.rows, i, span.width, v)
         done, moved = 0, math.inf
-        short = span.last - span.first <= data.products.shape[1]
+        short = span.last - span.first <= data.room.products.shape[1]
         if short:
             products(data, span)
         while True:

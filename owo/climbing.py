@@ -125,7 +125,7 @@ def copy(points, span, source, target):
 def settle(loss, data, span, v, enough, limit):
     """Newton steps to the proximal point of the present anchor; ``sum_i c_i (s_i - a_i)^2`` and how many they were."""
     k, steps = data.rows.shape[1], 0
-    H, g, direction = data.room, data.room[k], data.room[k + 1]
+    H, g, direction = data.room.wide, data.room.wide[k], data.room.wide[k + 1]
     while True:
         moved = respond(loss, data, span, v, g)
         if steps >= limit or square(g, span.width) / span.N <= max(0.1 * moved, enough):
@@ -150,7 +150,7 @@ def climb(loss, data, strength, goal, shifts, results):
 
     A step is a Newton step or a new anchor. Anchors go with softer and softer c, unless the last one contracted well.
     """
-    g, v = data.room[data.rows.shape[1]], data.room[data.rows.shape[1] + 2]
+    g, v = data.room.wide[data.rows.shape[1]], data.room.wide[data.rows.shape[1] + 2]
     for t in range(data.offsets.shape[0] - 1):
         best = results[t, GAP]
         if best <= goal.tolerance * (1.0 + abs(results[t, VALUE])) and results[t, MOVED] <= goal.still:

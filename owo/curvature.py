@@ -42,7 +42,7 @@ def curvature(loss, data, strength, shifts, L, root):
     the loss at point i: infinite at a kink; points without any are left out. Shifts and slopes must be those of
     the optima; L has room for the longest task, (n_t, n_t).
     """
-    g = data.room[data.rows.shape[1]]
+    g = data.room.wide[data.rows.shape[1]]
     for t in range(data.offsets.shape[0] - 1):
         span = span_of(data, t, strength)
         anchor(data, span, shifts[t], 1e-3)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from owo import ascent, climbing
-from owo.ascent import GAP, LOSS, MOVED, STEPS, SWEEPS, VALUE, Data, Goal
+from owo.ascent import GAP, LOSS, MOVED, STEPS, SWEEPS, VALUE, Data, Goal, Room
 from owo.curvature import curvature
 from owo.doors import as_block, as_loss, as_weights, is_vector_loss, positive, refuse_labels, whole
 from owo.geometry.matrices import root_of
@@ -250,7 +250,7 @@ class Tasks:
             rotate(self.seen, offsets, rows)
         points = np.zeros((self.n, ascent.KEPT + 1))
         points[:, ascent.SQUARE] = np.einsum("ij,ij->i", self.seen, self.seen)
-        self.data = Data(X, rows, y, offsets, points, *_room(k))
+        self.data = Data(X, rows, y, offsets, points, _room(k))
         self.shifts, self.results = np.zeros((len(lengths), k)), np.zeros((len(lengths), STEPS + 1))
         self.bias = np.zeros(self.d)
 
@@ -279,8 +279,7 @@ class Tasks:
         def part(start: int, stop: int) -> None:
             data = self.data._replace(offsets=offsets[start : stop + 1])
             if count > 1:
-                room, free, products = _room(self.shifts.shape[1])
-                data = data._replace(room=room, free=free, products=products)
+                data = data._replace(room=_room(self.shifts.shape[1]))
             stage(self.loss, data, self.strength, goal, self.shifts[start:stop], self.results[start:stop])
 
         if len(ends) == 2:
@@ -349,9 +348,10 @@ class Tasks:
         return Optima(self.keys, weights, slopes, values, gaps, certified, losses, pulls, sweeps, steps)
 
 
-def _room(width: int) -> tuple[Array, NDArray[np.int64], Array]:
-    """Room for one thread: see ``Data``."""
-    return np.empty((width + 3, width)), np.empty(SHORT, np.int64), np.empty((SHORT + 1, SHORT))
+def _room(width: int) -> Room:
+    """Room for one thread."""
+    products, matrix = np.empty((2, SHORT + 1, SHORT))
+    return Room(np.empty((width + 3, width)), products, matrix, np.empty(SHORT, np.int64))
 
 
 def tasks_of(loss: Any, block: Block, strength: float, metric: ArrayLike | None = None) -> Any:

