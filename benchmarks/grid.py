@@ -17,6 +17,8 @@ from owo.streams.encoding import Encoding
 from owo.tuning_free import configurations_for
 
 STRENGTHS, STEPS = np.geomspace(0.1, 10.0, 24), np.geomspace(1e-4, 1e-2, 16)
+ROWS = {13: 100_000, 30: 100_000, 100: 40_000, 1000: 5_000}
+"""Points of a block, by d: a second core takes some milliseconds to come up to its speed."""
 SHAPES = [(13, 40), (30, 40), (100, 40), (1000, 40), (13, 4), (30, 4), (100, 4), (30, 400)]
 LANES, SOME = 64, 8
 """Lanes of a block in C; how many of the separate passes are timed."""
@@ -109,7 +111,7 @@ def section(scale: float, repetitions: int) -> Section:
     rows, measured, missing = [], {}, ()
     with tempfile.TemporaryDirectory() as folder:
         for d, n in SHAPES:
-            block = problem(int(max(scale, 0.25) * (40_000 if d < 1000 else 5_000)), d, n)
+            block = problem(int(max(scale, 0.25) * ROWS[d]), d, n)
             found = compare(block, pathlib.Path(folder), repetitions)
             names = [each.name for each in found.entries]
             missing = () if "C" in names else ("a C compiler",)

@@ -330,9 +330,11 @@ class GridLedger:
     def append(self, block: Block, noted: Sequence[lanes.Noted]) -> None:
         """Add the tasks of a block, and its points if they were noted."""
         groups = self._grid._groups or []
-        losses = np.empty((block.n_tasks, len(self._grid)))
+        alone = len(groups) == 1 and isinstance(groups[0].columns, slice)
+        losses = noted[0].tasks if alone else np.empty((block.n_tasks, len(self._grid)))
         for group, rows, tables in zip(groups, noted, self._tables, strict=True):
-            losses[:, group.columns] = rows.tasks
+            if not alone:
+                losses[:, group.columns] = rows.tasks
             for table, kept in zip(tables, rows.accounts, strict=False):
                 table.append(kept)
         losses[:, self.failed] = np.inf

@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
+LONG = 2**17
+"""Numbers of rows that are kept as they came."""
+
+
 class Growing:
     """A table of numbers that grows at the end, without copying long pieces until it is read."""
 
@@ -20,7 +24,7 @@ class Growing:
         """Add rows (n, columns)."""
         if rows.shape[1:] != self._room.shape[1:]:
             raise ValueError(f"rows have shape {rows.shape}; needed (n, {self._room.shape[1]})")
-        if len(rows) > 1000:
+        if rows.size > LONG:
             self._flush()
             self._pieces.append(rows)
             return

@@ -17,6 +17,7 @@ not a vector lies in one array, a row of ``WIDTH`` lanes each: see ``owo.abreast
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -438,19 +439,22 @@ def begin(pairs: list[tuple[Any, Any]], centre: np.ndarray, mapped: bool) -> Lan
     """Lanes for pairs of laws, before any data; what is left of the last block repeats the last pair."""
     blocks = -(-len(pairs) // WIDTH)
     d = len(centre)
-    laws = {id(law): law for pair in pairs for law in pair}
-    known = {place: (law.start(), numbers(law)) for place, law in laws.items()}
-    columns = []
-    for one, other in pairs:
-        (first, ours), (second, theirs) = known[id(one)], known[id(other)]
-        columns.append([*first, *second, *ours, *theirs])
-    columns += [columns[-1]] * (blocks * WIDTH - len(columns))
-    begun = np.array(columns)
-    begun = np.concatenate((np.zeros((len(begun), STATES)), begun), axis=1)
+    pairs = pairs + pairs[-1:] * (blocks * WIDTH - len(pairs))
+    (states, ours), (metas, theirs) = (_begun(laws) for laws in zip(*pairs, strict=True))
+    begun = np.concatenate((np.zeros((len(pairs), STATES)), states, metas, ours, theirs), axis=1)
     rows = _aligned(begun.reshape(blocks, WIDTH, -1).transpose(0, 2, 1).reshape(blocks, -1))
     play = _aligned(np.broadcast_to(np.repeat(centre, WIDTH), (blocks, d * WIDTH)))
     total, sums, lost = (aligned(blocks, d * WIDTH) for _ in range(3))
     return Lanes(rows, total, play, sums, lost, aligned(blocks if mapped else 0, d * WIDTH))
+
+
+def _begun(laws: Sequence[Any]) -> list[np.ndarray]:
+    """State and numbers of each law, a row each; many of them may be the same object."""
+    known = {id(law): law for law in laws}
+    place = {key: k for k, key in enumerate(known)}
+    rows = [place[id(law)] for law in laws]
+    tables = [law.start() for law in known.values()], [numbers(law) for law in known.values()]
+    return [np.array(table, dtype=np.float64)[rows] for table in tables]
 
 
 def _aligned(values: np.ndarray) -> np.ndarray:
