@@ -152,13 +152,13 @@ def _count(low, high, predictions, losses, row):
 
 
 @part
-def _keep_within(loss, low, high, predictions, losses, row, y):
+def _keep_within(loss, low, high, predictions, losses, row, y, excess):
     """Predictions outside the range are taken as its end."""
     for c in range(predictions.shape[1]):
         p = predictions[row, c]
         kept = low if p < low else high if p > high else p
         predictions[row, c] = kept
-        losses[row, c] = loss.value(kept, y) if losses[row, c] < OUT else OUT
+        losses[row, c] = loss.value(kept, y) if excess[c] < math.inf else OUT
 
 
 @part
@@ -272,7 +272,7 @@ def _hear(loss, share, within, predictions, losses, row, y, mixture):
         if _lose_broken(predictions, losses, row, excess, weights) > 0:
             _go_on_without(mixture, share)
     if outside > 0:
-        _keep_within(loss, low, high, predictions, losses, row, y)
+        _keep_within(loss, low, high, predictions, losses, row, y, excess)
     p, h, least = _met(weights, predictions, losses, row)
     return p / numbers[MASS], h / numbers[MASS], least
 

@@ -190,7 +190,8 @@ def test_real_streams_lose_no_more_than_the_best_of_144_and_a_hundredth(name):
         block = datasets.load(name).block()
     except FileNotFoundError as error:
         pytest.skip(str(error))
-    compare(owo.Absolute(), Encoding.fit(block.X, block.y, block.task).block(block))
+    for loss in (owo.Absolute(), owo.Squared()):
+        compare(loss, Encoding.fit(block.X, block.y, block.task).block(block))
 
 
 @pytest.mark.parametrize(
@@ -199,6 +200,12 @@ def test_real_streams_lose_no_more_than_the_best_of_144_and_a_hundredth(name):
 def test_synthetic_streams_too_also_where_tasks_have_nothing_in_common(mean, spread, d, points):
     block = Synthetic(tasks=300, points=points, d=d, mean=float(mean), spread=spread, rows=300 * points).block(0)
     compare(owo.Absolute(), block)
+
+
+@pytest.mark.parametrize("mean, spread", [(4, 0.3), (0, 1)])
+def test_losses_whose_slopes_have_no_bound_too(mean, spread):
+    block = Synthetic(tasks=300, points=10, d=10, mean=float(mean), spread=spread, rows=3000).block(0)
+    compare(owo.Squared(), block)
 
 
 def compare(loss, block):
@@ -356,6 +363,17 @@ def test_experts_that_diverge_cost_nothing_while_their_losses_are_still_finite(l
         # unclipped it was 1e293; 100 is what the first points may cost, before there is a range to keep within
         assert ledger.losses.sum() < 1.5 * ledger.configurations.losses.sum(axis=0).min() + 100.0
         ledger.check(hindsight.best_bias(loss, block, 0.5))
+
+
+@pytest.mark.parametrize("step", [3.0, 30.0, 300.0])
+def test_an_expert_on_its_way_to_overflow_costs_no_more_than_the_range(step):
+    y = np.random.default_rng(0).normal(size=2000)  # its error grows by a factor of step - 1 a point
+    configurations = [(owo.DualAveraging(step), owo.Frozen()), (owo.Implicit(1.0), owo.DualAveraging(0.1))]
+    learner = owo.TuningFree(owo.Squared(), configurations)
+    ledger = learner.run(owo.Block(np.ones((2000, 1)), y, np.repeat([0, 1], 1000)))
+    assert ledger.configurations.failed.tolist() == [True, False, False]
+    widest = 2.0 * np.ptp(y)  # of an error while predictions are kept within, so that a gap is at most its square
+    assert 0.0 < ledger.bound[-1] < widest**2 * 20
 
 
 class Deviance(NamedTuple):
