@@ -88,10 +88,9 @@ def test_table_csv_has_the_numbers_that_were_printed(done):
 
 
 def test_another_loss_has_a_folder_of_its_own(sales, tmp_path, capsys):
-    for loss in ("hinge", "huber:0.5"):
-        words = ["run", str(sales), *COLUMNS, *QUICK, "--orders", "1", "--loss", loss, "--out", str(tmp_path)]
-        assert cli.main(words) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"sales-hinge", "sales-huber-0.5"}
+    words = ["run", str(sales), *COLUMNS, *QUICK, "--orders", "1", "--loss", "hinge", "--out", str(tmp_path)]
+    assert cli.main(words) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"sales-hinge"}
     assert "y above" in (tmp_path / "sales-hinge" / "report.html").read_text(encoding="utf-8")
     assert "The loss takes -1 and +1 only: y above" in capsys.readouterr().out
 
