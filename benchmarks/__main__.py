@@ -46,13 +46,13 @@ def machine() -> str:
 def page(sections: list[Section], options: argparse.Namespace, picture: str = "") -> str:
     """All of it as Markdown."""
     command = "python -m benchmarks" + (" --quick" if options.quick else "") + " --docs docs"
-    head = f"# Performance\n\nMade by `{command}` on: {machine()} Medians of {options.repetitions} repetitions."
+    head = f"# Performance\n\nMade by `{command}` on: {machine()}"
     shown = [f"![Times as fast as each peer]({picture})"] if picture else []
     return "\n\n".join([head, *shown, *(each.markdown() for each in sections)]) + "\n"
 
 
 def renewed(text: str, sections: list[Section]) -> str:
-    """A page with some of its sections measured anew; the others, and the figure, stay."""
+    """A page with some of its sections measured anew; the others stay."""
     head, *parts = ("\n" + text).split("\n## ")
     held = {part.split("\n", 1)[0].split(":")[0]: part.rstrip() for part in parts}
     for each in sections:
@@ -85,6 +85,7 @@ def main() -> None:
             0.1 if options.quick else 1.0, options.repetitions
         )
         (options.out / f"{name}.json").write_text(json.dumps(found.measured, indent=1))
+        found.about += f"\nMedians of {options.repetitions} repetitions; of half as many where one is long."
         print(found.markdown(), end="\n\n", flush=True)
         done.append(found)
     picture = "performance.png" if figure.draw(done, options.out / "performance.png") else ""
@@ -92,11 +93,11 @@ def main() -> None:
     if options.docs is None:
         return
     kept = options.docs / "performance.md"
+    if picture:
+        shutil.copy(options.out / picture, options.docs / "figures" / picture)
     if options.sections and kept.exists():
         kept.write_text(renewed(kept.read_text(), done))
         return
-    if picture:
-        shutil.copy(options.out / picture, options.docs / "figures" / picture)
     kept.write_text(page(done, options, picture and f"figures/{picture}"))
 
 

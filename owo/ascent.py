@@ -50,6 +50,9 @@ RELAX = 1.3
 STILL = 1e-3
 """What a sweep that changes nothing moves at most, in units of the gap that is sought."""
 
+LEAST = 1e-3
+"""The part of a Newton step that is worth taking."""
+
 TINY = 1e-6
 """No more than this is left by rounding of a diagonal of a singular matrix, in units of it."""
 
@@ -84,6 +87,7 @@ class Data(NamedTuple):
     points: Array
     """what is known and being worked out of each point, (n, 9)"""
     room: Room
+    """of the thread that works on them"""
 
 
 class Span(NamedTuple):
@@ -210,9 +214,12 @@ def solve(H, size, right, least):
 
 @part
 def how_far(loss, data, first, count, direction):
-    """The longest of 1, 1/2, 1/4, ... of a step of the free slopes that leaves all of them where they may be."""
+    """The longest of 1, 1/2, 1/4, ... of a step of the free slopes that leaves all of them where they may be.
+
+    0 if it is shorter than ``LEAST``: a sweep does more then.
+    """
     far, inside = 2.0, False
-    while not inside and far > 1e-3:
+    while not inside and far > LEAST:
         far, inside = 0.5 * far, True
         for k in range(count):
             i = first + data.room.free[k]

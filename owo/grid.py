@@ -330,10 +330,10 @@ class GridLedger:
     def append(self, block: Block, noted: Sequence[lanes.Noted]) -> None:
         """Add the tasks of a block, and its points if they were noted."""
         groups = self._grid._groups or []
-        alone = len(groups) == 1 and isinstance(groups[0].columns, slice)
-        losses = noted[0].tasks if alone else np.empty((block.n_tasks, len(self._grid)))
+        in_order = len(groups) == 1  # the members of one group are all configurations
+        losses = noted[0].tasks if in_order else np.empty((block.n_tasks, len(self._grid)))
         for group, rows, tables in zip(groups, noted, self._tables, strict=True):
-            if not alone:
+            if not in_order:
                 losses[:, group.columns] = rows.tasks
             for table, kept in zip(tables, rows.accounts, strict=False):
                 table.append(kept)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-LONG = 2**17
-"""Numbers of rows that are kept as they came."""
+ROWS, NUMBERS = 1000, 2**17
+"""Of what is appended at once: more are kept as they came."""
 
 
 class Growing:
@@ -24,7 +24,7 @@ class Growing:
         """Add rows (n, columns)."""
         if rows.shape[1:] != self._room.shape[1:]:
             raise ValueError(f"rows have shape {rows.shape}; needed (n, {self._room.shape[1]})")
-        if rows.size > LONG:
+        if len(rows) > ROWS or rows.size > NUMBERS:
             self._flush()
             self._pieces.append(rows)
             return

@@ -13,13 +13,13 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
 from owo._record import called_part, fast_part
-from owo.vectors import dense, half_sums, plus_product, shuffled, word
+from owo.vectors import address, dense, everywhere, half_sums, kind_of, plus_product, shuffled, word
 
 WIDTH = 8
 """Numbers of a vector."""
 BLOCK = 4
 """Points of a block on either side."""
-VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
+VECTOR = kind_of(WIDTH)
 
 
 def inner_products(X, Z, start, n, width, K, first):
@@ -32,7 +32,9 @@ def inner_products(X, Z, start, n, width, K, first):
 
 @overload(inner_products, strict=False)
 def _inner_products(X, Z, start, n, width, K, first):
-    return _in_blocks if dense(X, Z, K) else _one_by_one
+    if dense(X, Z, K):
+        return lambda X, Z, start, n, width, K, first: _blocks(X, Z, start, n, width, K, first)
+    return lambda X, Z, start, n, width, K, first: _plain(X, Z, start, n, width, K, first)
 
 
 @fast_part
@@ -43,14 +45,6 @@ def _plain(X, Z, start, n, width, K, first):
             for k in range(width):
                 total += X[start + i, k] * Z[start + j, k]
             K[first + i, j] = total
-
-
-def _one_by_one(X, Z, start, n, width, K, first):
-    _plain(X, Z, start, n, width, K, first)
-
-
-def _in_blocks(X, Z, start, n, width, K, first):
-    _blocks(X, Z, start, n, width, K, first)
 
 
 @called_part
@@ -94,22 +88,18 @@ def _block(_context, X, Z, start, n, width, K, first, i, j):
                 for b, total in zip(theirs, totals, strict=True):
                     builder.store(plus_product(builder, builder.load(total), a, b), total)
 
-        def place(row, at):
-            return builder.bitcast(builder.gep(row, [at], inbounds=True), VECTOR.as_pointer())
-
         with cgutils.for_range(builder, builder.udiv(width, word(WIDTH))) as loop:
             at = builder.mul(loop.index, word(WIDTH))
-            add(lambda row: builder.load(place(row, at), align=8))
+            add(lambda row: builder.load(address(builder, row, at, WIDTH), align=8))
         rest = builder.and_(width, word(WIDTH - 1))
         with builder.if_then(builder.icmp_unsigned("!=", rest, word(0))):
             at = builder.sub(width, rest)
             wanted = _first(builder, rest)
-            add(lambda row: _load_some(builder, place(row, at), wanted))
-        for place_of, totals in zip(there, sums, strict=True):
+            add(lambda row: _load_some(builder, address(builder, row, at, WIDTH), wanted))
+        for row, totals in zip(there, sums, strict=True):
             found = _four_sums(builder, [half_sums(builder, builder.load(total)) for total in totals])
-            at = builder.mul(builder.add(first, place_of), builder.extract_value(K.shape, 1))
-            target = builder.gep(K.data, [builder.add(at, j)], inbounds=True)
-            builder.store(found, builder.bitcast(target, found.type.as_pointer()), align=8)
+            at = builder.mul(builder.add(first, row), builder.extract_value(K.shape, 1))
+            builder.store(found, address(builder, K.data, builder.add(at, j), BLOCK), align=8)
         return context.get_dummy_value()
 
     counts = (types.intp,) * 2
@@ -118,11 +108,8 @@ def _block(_context, X, Z, start, n, width, K, first, i, j):
 
 def _first(builder: Any, count: Any) -> Any:
     """Which numbers of a vector are among the first few."""
-    whole = ir.IntType(64)
-    nothing = ir.Constant(ir.VectorType(whole, WIDTH), ir.Undefined)
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
-    everywhere = builder.shuffle_vector(builder.insert_element(nothing, count, ir.IntType(32)(0)), nothing, zeros)
-    return builder.icmp_unsigned("<", ir.Constant(ir.VectorType(whole, WIDTH), list(range(WIDTH))), everywhere)
+    numbers = ir.Constant(ir.VectorType(count.type, WIDTH), list(range(WIDTH)))
+    return builder.icmp_unsigned("<", numbers, everywhere(builder, count, WIDTH))
 
 
 def _load_some(builder: Any, place: Any, wanted: Any) -> Any:

@@ -70,25 +70,26 @@ _INLINED = {"forceinline": True, "_nrt": False, "error_model": "numpy"}
 
 @overload(dots, strict=False, jit_options=_INLINED)
 def _dots(x, a, b):
-    return (lambda x, a, b: _vector_dots(x, a, b)) if dense(x, a, b) else (lambda x, a, b: _plain_dots(x, a, b))
+    return (lambda x, a, b: _sums_of_three(x, a, b)) if dense(x, a, b) else (lambda x, a, b: _plain_dots(x, a, b))
 
 
 @overload(dot, strict=False, jit_options=_INLINED)
 def _dot(a, b):
-    return (lambda a, b: _vector_dot(a, b)) if dense(a, b) else (lambda a, b: _plain_dot(a, b))
+    return (lambda a, b: _sum(a, b)) if dense(a, b) else (lambda a, b: _plain_dot(a, b))
 
 
 @overload(add, strict=False, jit_options=_INLINED)
 def _add(scale, x, total):
     if dense(x, total):
-        return lambda scale, x, total: _vector_add(scale, x, total)
+        return lambda scale, x, total: _step(scale, x, total)
     return lambda scale, x, total: _plain_add(scale, x, total)
 
 
 # ----------------------------------------------------------------------------------------------------- in registers
 
 
-def _kind(width: int) -> Any:
+def kind_of(width: int) -> Any:
+    """The type of some numbers side by side."""
     return ir.VectorType(ir.DoubleType(), width) if width > 1 else ir.DoubleType()
 
 
@@ -97,14 +98,14 @@ def word(number: int) -> Any:
     return ir.Constant(ir.IntType(64), number)
 
 
-def _place(builder: Any, data: Any, at: Any, width: int) -> Any:
+def address(builder: Any, data: Any, at: Any, width: int) -> Any:
     """Where ``width`` numbers begin, as the address of a vector."""
-    return builder.bitcast(builder.gep(data, [at], inbounds=True), _kind(width).as_pointer())
+    return builder.bitcast(builder.gep(data, [at], inbounds=True), kind_of(width).as_pointer())
 
 
 def everywhere(builder: Any, number: Any, width: int) -> Any:
     """A vector of one number."""
-    nothing, whole = ir.Constant(_kind(width), ir.Undefined), ir.IntType(32)
+    nothing, whole = ir.Constant(ir.VectorType(number.type, width), ir.Undefined), ir.IntType(32)
     zeros = ir.Constant(ir.VectorType(whole, width), [0] * width)
     return builder.shuffle_vector(builder.insert_element(nothing, number, whole(0)), nothing, zeros)
 
@@ -152,12 +153,12 @@ def _in_vectors(builder: Any, n: Any, visit: Callable[[Any, int, int], None], ha
 
 def _sums(builder: Any, n: Any, pairs: list[tuple[Any, Any]]) -> list[Any]:
     """Of every pair of vectors of n numbers, the sum of their products."""
-    zero = ir.Constant(_kind(WIDTH), [0.0] * WIDTH)
+    zero = ir.Constant(kind_of(WIDTH), [0.0] * WIDTH)
     chains = [[cgutils.alloca_once_value(builder, zero) for _ in pairs] for _ in range(2)]
 
     def visit(start: Any, width: int, chain: int) -> None:
         for place, both in zip(chains[chain], pairs, strict=True):
-            a, b = (builder.load(_place(builder, data, start, width), align=8) for data in both)
+            a, b = (builder.load(address(builder, data, start, width), align=8) for data in both)
             builder.store(plus_product(builder, builder.load(place), a, b), place)
 
     def halve() -> None:
@@ -202,26 +203,11 @@ def _step(_context, scale, x, total):
 
         def visit(start, width, _chain):
             factor = everywhere(builder, scale, width) if width > 1 else scale
-            place = _place(builder, total, start, width)
-            along = builder.load(_place(builder, x, start, width), align=8)
+            place = address(builder, total, start, width)
+            along = builder.load(address(builder, x, start, width), align=8)
             builder.store(plus_product(builder, builder.load(place, align=8), factor, along), place, align=8)
 
         _in_vectors(builder, n, visit, lambda: None)
         return context.get_dummy_value()
 
     return types.void(types.float64, x, total), generate
-
-
-@part
-def _vector_dots(x, a, b):
-    return _sums_of_three(x, a, b)
-
-
-@part
-def _vector_dot(a, b):
-    return _sum(a, b)
-
-
-@part
-def _vector_add(scale, x, total):
-    _step(scale, x, total)
