@@ -69,11 +69,10 @@ def _toolchain() -> bytes:
 
 def _add(digest: Any, value: Any, attributes: list[str], seen: set[int]) -> None:
     """Add a global or captured value as compiled code would see it; of a module, only what is named of it."""
-    if hasattr(value, "py_func"):
-        options = getattr(value, "targetoptions", {})
-        # a set of flags has another order in every process
+    options = getattr(value, "targetoptions", None) or getattr(value, "compiled_with", None)
+    if isinstance(options, dict):  # a set of flags has another order in every process
         digest.update(repr(sorted((k, sorted(v) if isinstance(v, set) else v) for k, v in options.items())).encode())
-        value = value.py_func
+    value = getattr(value, "py_func", value)
     if isinstance(value, types.FunctionType):
         if id(value) not in seen:
             seen.add(id(value))

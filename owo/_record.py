@@ -183,38 +183,48 @@ def _publish(name: str, example: pytypes.FunctionType) -> None:
 
 # --------------------------------------------------------------------------------------------------- kernels
 
-_WITHIN: dict[str, Any] = {"_nrt": False, "no_cfunc_wrapper": True}
-"""Options of what kernels call: it allocates nothing, and C has no need of it."""
+_CALLED: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
+"""Options of what only kernels call: it allocates nothing, and needs no door for C or Python."""
+
+_INLINED = {**_CALLED, "forceinline": True}
 
 _FAST = set() if STRICT else {"reassoc", "contract", "nsz", "arcp"}
 
 
+def _piece(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """For Python a function as before, which kernels compile with these options; ``edition`` reads them."""
+    function.compiled_with = options  # type: ignore[attr-defined]
+    return register_jitable(**options)(function)
+
+
 def helper(function: Callable[..., Any]) -> Any:
     """A plain scalar function that record methods may call, in kernels and in Python alike."""
-    return register_jitable(error_model="numpy")(function)
+    return _piece(function, {"error_model": "numpy", "no_cfunc_wrapper": True})
 
 
 def part(function: Callable[..., Any]) -> Any:
     """A piece of a kernel, inlined where it is called; it must not allocate. Arithmetic as written."""
-    return numba.njit(error_model="numpy", forceinline=True, **_WITHIN)(function)
+    return _piece(function, _INLINED)
 
 
 def fast_part(function: Callable[..., Any]) -> Any:
     """As ``part``, but sums may be reordered (for dot products; NaN and inf keep their meaning)."""
-    return numba.njit(error_model="numpy", forceinline=True, **_WITHIN, fastmath=_FAST or False)(function)
+    return _piece(function, {**_INLINED, "fastmath": _FAST or False})
 
 
 def fused_part(function: Callable[..., Any]) -> Any:
     """As ``part``, but a product and a sum may be rounded once."""
-    return numba.njit(error_model="numpy", forceinline=True, **_WITHIN, fastmath=_FAST & {"contract"})(function)
+    return _piece(function, {**_INLINED, "fastmath": _FAST & {"contract"}})
 
 
 def called_part(function: Callable[..., Any]) -> Any:
-    """As ``part``, for what is long and called from many places: not inlined, so that it is compiled once.
+    """As ``part``, for what is long and called from many places: not inlined, so that it is compiled once."""
+    return _piece(function, _CALLED)
 
-    Only compiled code may call it: there is no door for Python.
-    """
-    return numba.njit(error_model="numpy", no_cpython_wrapper=True, **_WITHIN)(function)
+
+def overload_part(function: Callable[..., Any]) -> Any:
+    """Numba's ``overload`` for parts: the decorated function is given types, what it returns is inlined."""
+    return overload(function, strict=False, jit_options=_INLINED)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -359,7 +369,7 @@ def as_state(template: tuple[float, ...], row: np.ndarray) -> tuple[float, ...]:
     return tuple(row[: len(template)].tolist())
 
 
-@overload(as_state, strict=False)
+@overload_part(as_state)
 def _as_state(template: types.Type, row: types.Type) -> Callable[..., Any]:
     if not len(template):
         return lambda template, row: template
@@ -378,7 +388,7 @@ def keep(values: tuple[float, ...], row: np.ndarray) -> None:
     row[: len(values)] = values
 
 
-@overload(keep, strict=False)
+@overload_part(keep)
 def _keep(values: types.Type, row: types.Type) -> Callable[..., Any]:
     if not len(values):  # numba cannot index an empty tuple, even in a loop that never runs
         return lambda values, row: None
@@ -400,7 +410,7 @@ def prefetch(rows: np.ndarray, r: int) -> None:
     """Ask for row r of an array (n, d) in C order to be brought near, ahead of its use. Changes no number."""
 
 
-@overload(prefetch, strict=False)
+@overload_part(prefetch)
 def _prefetch(rows: types.Type, r: types.Type) -> Callable[..., Any]:
     return lambda rows, r: _bring_near(rows, r)
 

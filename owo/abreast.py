@@ -11,9 +11,9 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 from numba.cpython.unsafe.tuple import tuple_setitem
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
-from owo._record import RecordType, called_part, is_record, part
+from owo._record import RecordType, called_part, is_record, overload_part, part
 
 WIDTH = 24
 """Lanes that are taken together."""
@@ -92,7 +92,7 @@ def size(record):
     return len(numbers(record))
 
 
-@overload(size, strict=False)
+@overload_part(size)
 def _size(record):
     count = _count(record)
     return lambda record: count
@@ -106,7 +106,7 @@ def state_of(template, rows, row, lane):
     """A tuple of a lane, shaped like the template, from the rows from ``row`` on."""
 
 
-@overload(state_of, strict=False)
+@overload_part(state_of)
 def _state_of(template, rows, row, lane):
     if not len(template):
         return lambda template, rows, row, lane: template
@@ -124,7 +124,7 @@ def keep_lane(values, rows, row, lane):
     """The way back."""
 
 
-@overload(keep_lane, strict=False)
+@overload_part(keep_lane)
 def _keep_lane(values, rows, row, lane):
     if not len(values):
         return lambda values, rows, row, lane: None

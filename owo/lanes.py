@@ -21,9 +21,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import overload
 
-from owo._record import called_part, fast_part, lean_kernel, part
+from owo._record import called_part, fast_part, lean_kernel, overload_part, part
 from owo.abreast import (
     WIDTH,
     copy_row,
@@ -175,7 +174,7 @@ def clips(law):
     return type(law).clip is not never_clips
 
 
-@overload(clips, strict=False)
+@overload_part(clips)
 def _clips(law):
     found = law.instance_class.clip is not never_clips
     return lambda law: found
@@ -304,7 +303,7 @@ def hand_out_accounts(rows, accounts, task, first, lanes):
     """Write the accounts of a task, and of the stream up to it, if they are kept."""
 
 
-@overload(hand_out_accounts, strict=False)
+@overload_part(hand_out_accounts)
 def _hand_out_accounts(rows, accounts, task, first, lanes):
     if not len(accounts):
         return lambda rows, accounts, task, first, lanes: None

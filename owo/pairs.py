@@ -10,9 +10,9 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
-from owo._record import called_part, fast_part
+from owo._record import called_part, fast_part, overload_part
 from owo.vectors import address, dense, everywhere, half_sums, kind_of, plus_product, shuffled, word
 
 WIDTH = 8
@@ -30,7 +30,7 @@ def inner_products(X, Z, start, n, width, K, first):
     _plain(X, Z, start, n, width, K, first)
 
 
-@overload(inner_products, strict=False)
+@overload_part(inner_products)
 def _inner_products(X, Z, start, n, width, K, first):
     if dense(X, Z, K):
         return lambda X, Z, start, n, width, K, first: _blocks(X, Z, start, n, width, K, first)

@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from numba.core import types
-from numba.extending import overload
 
-from owo._record import fast_part, part, prefetch
+from owo._record import fast_part, overload_part, part, prefetch
 from owo.vectors import add, dot, dots
 
 
@@ -109,7 +108,7 @@ def bring_near(X, r):
     """Ask for row r of a dense table ahead of its use."""
 
 
-@overload(bring_near, strict=False)
+@overload_part(bring_near)
 def _bring_near(X, r):
     return (lambda X, r: prefetch(X, r)) if _kind(X) is None else (lambda X, r: None)
 
@@ -119,7 +118,7 @@ def meet(X: Any, r: int, a: Any, b: Any) -> Any:
     return _meet(X, r, a, b)(X, r, a, b)
 
 
-@overload(meet, strict=False)
+@overload_part(meet)
 def _meet(X, r, a, b):
     if _kind(X) is Sparse:
         return lambda X, r, a, b: _sparse_dots(X, r, a, b)
@@ -133,7 +132,7 @@ def product(X, r, a):
     return _product(X, r, a)(X, r, a)
 
 
-@overload(product, strict=False)
+@overload_part(product)
 def _product(X, r, a):
     if _kind(X) is Sparse:
         return lambda X, r, a: _sparse_dot(X, r, a)
@@ -147,7 +146,7 @@ def join(scale, X, r, total):
     _join(scale, X, r, total)(scale, X, r, total)
 
 
-@overload(join, strict=False)
+@overload_part(join)
 def _join(scale, X, r, total):
     if _kind(X) is Sparse:
         return lambda scale, X, r, total: _sparse_add(scale, X, r, total)
@@ -210,7 +209,7 @@ def square(X, r):
     return _sparse_square(X, r) if is_sparse(X) else dot(X[r], X[r])
 
 
-@overload(square, strict=False)
+@overload_part(square)
 def _square(X, r):
     return (lambda X, r: _sparse_square(X, r)) if is_sparse(X) else (lambda X, r: dot(X[r], X[r]))
 
@@ -223,7 +222,7 @@ def products(X, r, a, out):
         _dense_scores(X[r], a, out)
 
 
-@overload(products, strict=False)
+@overload_part(products)
 def _products(X, r, a, out):
     if is_sparse(X):
         return lambda X, r, a, out: _sparse_scores(X, r, a, out)
@@ -238,7 +237,7 @@ def join_all(scale, X, r, s, total):
         _dense_outer(scale, X[r], s, total)
 
 
-@overload(join_all, strict=False)
+@overload_part(join_all)
 def _join_all(scale, X, r, s, total):
     if is_sparse(X):
         return lambda scale, X, r, s, total: _sparse_outer(scale, X, r, s, total)

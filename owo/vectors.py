@@ -12,10 +12,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from owo._fingerprint import STRICT
-from owo._record import fast_part, part
+from owo._record import fast_part, overload_part, part
 
 WIDTH = 4
 """Numbers of the longest vector. With 8, d = 13 takes a tenth longer, and d = 100 a tenth less."""
@@ -65,20 +65,17 @@ def dense(*arrays: types.Type) -> bool:
     return not STRICT and all(each.layout == "C" and each.dtype == types.float64 for each in arrays)
 
 
-_INLINED = {"forceinline": True, "_nrt": False, "error_model": "numpy"}
-
-
-@overload(dots, strict=False, jit_options=_INLINED)
+@overload_part(dots)
 def _dots(x, a, b):
     return (lambda x, a, b: _sums_of_three(x, a, b)) if dense(x, a, b) else (lambda x, a, b: _plain_dots(x, a, b))
 
 
-@overload(dot, strict=False, jit_options=_INLINED)
+@overload_part(dot)
 def _dot(a, b):
     return (lambda a, b: _sum(a, b)) if dense(a, b) else (lambda a, b: _plain_dot(a, b))
 
 
-@overload(add, strict=False, jit_options=_INLINED)
+@overload_part(add)
 def _add(scale, x, total):
     if dense(x, total):
         return lambda scale, x, total: _step(scale, x, total)

@@ -13,6 +13,7 @@ from games import LOSSES, name
 from scipy.optimize import minimize_scalar
 
 import owo
+from owo import _record
 from owo._fingerprint import edition, fingerprint
 from owo.checks import ContractError, check_loss
 
@@ -371,6 +372,15 @@ def test_an_edition_follows_the_calls_of_a_kernel():
         return edition(lambda x: between(x))
 
     assert editions(2.0) == editions(2.0) != editions(3.0)
+
+
+def test_an_edition_sees_how_the_parts_of_a_kernel_are_compiled():
+    def edition_with(kind):
+        made = kind(lambda x: x * x + 1.0)
+        return edition(lambda x: made(x))
+
+    kinds = _record.part, _record.fast_part, _record.fused_part, _record.called_part, _record.helper
+    assert len({edition_with(each) for each in kinds for _ in range(2)}) == len(kinds)
 
 
 @pytest.mark.parametrize("step", [10.0, 1e5, 1e45, 1e90, 1e300])

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba.extending import overload
-
-from owo._record import as_state, fast_part, keep, lean_kernel, part
+from owo._record import as_state, fast_part, keep, lean_kernel, overload_part, part
 from owo.rows import is_sparse
 
 
@@ -41,7 +39,7 @@ def meet_diagonal(X: Any, r: int, a: Any, b: Any, m: Any) -> Any:
     return _sparse_dots_diagonal(X, r, a, b, m) if is_sparse(X) else _dots_diagonal(X[r], a, b, m)
 
 
-@overload(meet_diagonal, strict=False)
+@overload_part(meet_diagonal)
 def _meet_diagonal(X, r, a, b, m):
     if is_sparse(X):
         return lambda X, r, a, b, m: _sparse_dots_diagonal(X, r, a, b, m)
@@ -82,7 +80,7 @@ def note_diagonal(X: Any, r: int, q: Any, cs: float, half: float, hints: Any) ->
         _note_dense(X[r], q, cs, half, hints)
 
 
-@overload(note_diagonal, strict=False)
+@overload_part(note_diagonal)
 def _note_diagonal(X, r, q, cs, half, hints):
     if is_sparse(X):
         return lambda X, r, q, cs, half, hints: _note_sparse(X, r, q, cs, half, hints)
@@ -117,7 +115,7 @@ def meet_given(X: Any, Z: Any, r: int, a: Any, b: Any) -> Any:
     return _sparse_dots_given(X, Z, r, a, b) if is_sparse(X) else _dots_given(X[r], Z[r], a, b)
 
 
-@overload(meet_given, strict=False)
+@overload_part(meet_given)
 def _meet_given(X, Z, r, a, b):
     if is_sparse(X):
         return lambda X, Z, r, a, b: _sparse_dots_given(X, Z, r, a, b)
