@@ -1,13 +1,15 @@
 """What compiled code depends on, as a digest: an edit changes it, another process does not.
 
 The digest of a function follows all that it calls. It sees functions (also those that numba compiled, with their
-options), modules, numbers, strings, tuples, arrays and ``NamedTuple`` classes; it does not see what numba looks up
-by itself, such as ``numba.extending.overload``, which is why the files of owo that overload are read as files.
+options), modules, numbers, strings, tuples, arrays, ``Enum`` and ``NamedTuple`` classes; it does not see what numba
+looks up by itself, such as ``numba.extending.overload``, which is why the files of owo that overload are read as files,
+nor the options of ``numba.extending.register_jitable``.
 """
 
 from __future__ import annotations
 
 import dis
+import enum
 import functools
 import hashlib
 import os
@@ -22,7 +24,8 @@ import numpy as np
 STRICT = os.environ.get("OWO_STRICT", "") not in ("", "0")
 """With ``OWO_STRICT=1`` dot products are summed in plain order: slower, the same bits on every machine."""
 
-_PYTHON_ONLY = {"check", "bound", "expression", "begun", "stage", "distances"}
+PYTHON_ONLY = {"check", "bound", "expression", "begun", "stage", "distances"}
+"""Methods of records that kernels do not call."""
 
 
 def compiled_methods(cls: type) -> dict[str, types.FunctionType]:
@@ -31,7 +34,7 @@ def compiled_methods(cls: type) -> dict[str, types.FunctionType]:
     return {
         name: value
         for name, value in members.items()
-        if isinstance(value, types.FunctionType) and not name.startswith("_") and name not in _PYTHON_ONLY
+        if isinstance(value, types.FunctionType) and not name.startswith("_") and name not in PYTHON_ONLY
     }
 
 
@@ -52,8 +55,7 @@ def edition(function: Callable[..., Any]) -> str:
 
 
 OVERLOADING = (
-    "_record.py", "vectors.py", "pairs.py", "rows.py", "abreast.py", "products.py", "aggregate.py", "single.py",
-    "geometry/pieces.py",
+    "_record.py", "vectors.py", "pairs.py", "rows.py", "abreast.py", "products.py", "geometry/pieces.py",
 )  # fmt: skip
 """Files with intrinsics and overloads, which numba looks up by itself; but those that only kernels of the file use."""
 
@@ -67,7 +69,7 @@ def _toolchain() -> bytes:
     return digest.digest()
 
 
-def _add(digest: Any, value: Any, attributes: list[str], seen: set[int]) -> None:
+def _add(digest: Any, value: Any, attributes: list[str], seen: set[Any]) -> None:
     """Add a global or captured value as compiled code would see it; of a module, only what is named of it."""
     options = getattr(value, "targetoptions", None) or getattr(value, "compiled_with", None)
     if isinstance(options, dict):  # a set of flags has another order in every process
@@ -81,10 +83,10 @@ def _add(digest: Any, value: Any, attributes: list[str], seen: set[int]) -> None
             digest.update(repr((value.__defaults__, value.__kwdefaults__)).encode())
             _add_code(digest, value.__code__, {**value.__globals__, **captured}, seen)
     elif isinstance(value, types.ModuleType):
-        for name in attributes:
-            member = getattr(value, name, None)
-            if not isinstance(member, types.ModuleType):
-                _add(digest, member, attributes, seen)
+        if (id(value), *attributes) not in seen:
+            seen.add((id(value), *attributes))
+            for name in attributes:
+                _add(digest, getattr(value, name, None), attributes, seen)
     elif isinstance(value, np.ndarray):
         digest.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
     elif isinstance(value, type) and hasattr(value, "_fields"):
@@ -94,6 +96,8 @@ def _add(digest: Any, value: Any, attributes: list[str], seen: set[int]) -> None
             for name, method in sorted(compiled_methods(value).items()):
                 digest.update(name.encode())
                 _add(digest, method, [], seen)
+    elif isinstance(value, type) and issubclass(value, enum.Enum):
+        digest.update(repr([(each.name, each.value) for each in value]).encode())
     elif isinstance(value, tuple):
         digest.update(f"{len(value)}".encode())
         for member in (type(value), *value):
@@ -102,7 +106,7 @@ def _add(digest: Any, value: Any, attributes: list[str], seen: set[int]) -> None
         digest.update(repr(value).encode())
 
 
-def _add_code(digest: Any, code: types.CodeType, namespace: dict[str, Any], seen: set[int]) -> None:
+def _add_code(digest: Any, code: types.CodeType, namespace: dict[str, Any], seen: set[Any]) -> None:
     digest.update(code.co_code)
     digest.update(repr((code.co_names, code.co_varnames, code.co_freevars)).encode())
     for constant in code.co_consts:

@@ -24,7 +24,7 @@ import os
 import pathlib
 import pickle
 import re
-import tempfile
+import threading
 import types as pytypes
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -38,7 +38,7 @@ from numba.core.errors import NumbaError
 from numba.cpython.unsafe.tuple import tuple_setitem
 from numba.extending import intrinsic, overload, overload_method, register_jitable, typeof_impl
 
-from owo._fingerprint import STRICT, compiled_methods, edition, fingerprint
+from owo._fingerprint import PYTHON_ONLY, STRICT, compiled_methods, edition, fingerprint
 
 log = logging.getLogger("owo")
 
@@ -56,8 +56,8 @@ def record(cls: Class) -> Class:
     is always true (an empty tuple would not be).
 
     Every method whose name has no leading underscore can be called from a kernel, so it must be written in
-    the part of Python that numba compiles: scalars, tuples, ``math``. Exceptions: properties, ``check``,
-    ``bound`` and ``expression``, which stay in Python.
+    the part of Python that numba compiles: scalars, tuples, ``math``. Exceptions: properties, and the methods
+    ``check``, ``bound``, ``expression``, ``begun``, ``stage`` and ``distances``, which stay in Python.
     """
     build, fields = cls.__new__, cls._fields  # type: ignore[attr-defined]
     floats = {
@@ -82,7 +82,7 @@ def record(cls: Class) -> Class:
     typeof_impl.register(cls)(_typeof_record)
     _records.add(cls)
     for name, value in compiled_methods(cls).items():
-        _publish(name, value)
+        _publish(cls, name, value)
     return cls
 
 
@@ -150,41 +150,52 @@ register_default(RecordType)(models.TupleModel)
 _known: dict[str, type] = {}
 _records: set[type] = set()
 _named: dict[str, int] = {}
-_published: set[str] = set()
+_published: dict[str, list[Any]] = {}
+_kinds: dict[type, type[RecordType]] = {}
 
 
 def _typeof_record(value: Any, _context: object) -> RecordType:
-    return RecordType(tuple(numba.typeof(v) for v in value), type(value))
+    cls = type(value)
+    return _kinds.get(cls, RecordType)(tuple(numba.typeof(v) for v in value), cls)
 
 
 def _restore(label: str, module: str, field_types: tuple[types.Type, ...]) -> RecordType:
     if label not in _known:
         importlib.import_module(module)
-    return RecordType(field_types, _known[label])
+    cls = _known[label]
+    return _kinds.get(cls, RecordType)(field_types, cls)
 
 
-def _publish(name: str, example: pytypes.FunctionType) -> None:
-    """Let kernels call the method ``name`` of any record: the class's own Python function is compiled.
+def _publish(cls: type, name: str, method: pytypes.FunctionType) -> None:
+    """Let kernels call the method ``name`` of records: the class's own Python function is compiled.
 
-    Numba folds the call's arguments by the signature of ``implementation``, hence the borrowed one.
+    Numba folds the call's arguments by the signature of ``implementation``, one for all records: hence the borrowed
+    one, and a kind of type of its own for a class whose method of that name takes other arguments.
     """
-    if name in _published:
+    parameters = [p.replace(annotation=p.empty) for p in inspect.signature(method).parameters.values()]
+    shape = [(p.kind, p.default) for p in parameters]
+    if _published.get(name) == shape:
         return
-    _published.add(name)
+    kind = RecordType
+    if name in _published:
+        kind = _kinds.setdefault(cls, type("RecordType", (RecordType,), {}))
+        register_default(kind)(models.TupleModel)
+    _published.setdefault(name, shape)
 
     def implementation(self: RecordType, *_args: types.Type) -> Callable[..., Any] | None:
         return getattr(self.instance_class, name, None)
 
-    signature = inspect.signature(example)
-    parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
     implementation.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    overload_method(RecordType, name, strict=False)(implementation)
+    overload_method(kind, name, strict=False)(implementation)
 
 
 # --------------------------------------------------------------------------------------------------- kernels
 
-_CALLED: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
-"""Options of what only kernels call: it allocates nothing, and needs no door for C or Python."""
+_CALLED: dict[str, Any] = {
+    "error_model": "numpy", "fastmath": False, "_nrt": False, "no_cfunc_wrapper": True, "no_cpython_wrapper": True,
+}  # fmt: skip
+"""Options of what only kernels call: it allocates nothing, and needs no door for C or Python. What is not said numba
+takes from the caller."""
 
 _INLINED = {**_CALLED, "forceinline": True}
 
@@ -192,7 +203,10 @@ _FAST = set() if STRICT else {"reassoc", "contract", "nsz", "arcp"}
 
 
 def _piece(function: Callable[..., Any], options: dict[str, Any]) -> Any:
-    """For Python a function as before, which kernels compile with these options; ``edition`` reads them."""
+    """What kernels compile with these options, which ``edition`` reads; called from Python, it is plain Python.
+
+    There 1 / 0 and log 0 raise, and NumPy's numbers warn, where compiled code goes on with infinity or NaN.
+    """
     function.compiled_with = options  # type: ignore[attr-defined]
     return register_jitable(**options)(function)
 
@@ -218,7 +232,7 @@ def fused_part(function: Callable[..., Any]) -> Any:
 
 
 def called_part(function: Callable[..., Any]) -> Any:
-    """As ``part``, for what is long and called from many places: not inlined, so that it is compiled once."""
+    """As ``part``, for what is long and called from many places: inlined only in parts, else compiled once."""
     return _piece(function, _CALLED)
 
 
@@ -281,8 +295,8 @@ def _explained(report: str, records: list[Any]) -> str:
     reason = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1]).rstrip(".")
     return (
         f"{callee[2]}.{callee[1]} cannot be compiled: {reason}. Methods may use numbers, tuples, math, entries of "
-        "arrays (one at a time: no slices, no new arrays), and functions made with numba.njit; only properties, check, "
-        "bound, expression and _names stay in Python"
+        "arrays (one at a time: no slices, no new arrays), and functions made with numba.njit; only properties, _names "
+        f"and {', '.join(sorted(PYTHON_ONLY))} stay in Python"
     )
 
 
@@ -291,7 +305,8 @@ class _KernelCache(caching.FunctionCache):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        stem = self._impl.filename_base + ("-strict" if STRICT else "")  # so that neither sweeps the other away
+        stem = _LINE.sub("", self._impl.filename_base)
+        stem += "-strict" if STRICT else ""  # so that neither sweeps the other away
         self._cache_file = _Store(pathlib.Path(self._cache_path), stem, function)
 
     def _load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -307,6 +322,10 @@ class _KernelCache(caching.FunctionCache):
             super()._save_overload(sig, data)
         except (OSError, pickle.PicklingError) as error:
             log.info("compiled code of %s was not kept: %r", self._name, error)
+
+
+_LINE = re.compile(r"-\d+(?=\.py\d+)")
+"""Of a function, in the names that numba gives to files: another when a line above it comes or goes."""
 
 
 class _Store:
@@ -340,10 +359,13 @@ class _Store:
     def save(self, key: Any, data: Any) -> None:
         code = caching.dumps(data)
         path = self._path(key)
-        handle, scratch = tempfile.mkstemp(dir=self.folder, prefix=path.name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(code).digest() + code)
-        os.replace(scratch, path)
+        scratch = path.with_name(f".{path.name}-{os.getpid()}-{threading.get_ident()}.part")
+        try:
+            scratch.write_bytes(hashlib.sha256(code).digest() + code)
+            os.replace(scratch, path)
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
         for old in self.folder.glob(f"{self.stem}.*.nbc"):
             if old.name.split(".")[-3] != self.edition:
                 with contextlib.suppress(OSError):

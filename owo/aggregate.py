@@ -13,8 +13,9 @@ whatever the losses and their range (de Rooij, van Erven, Grünwald, Koolen, JML
 is ``STALE`` off, so that a point costs each expert one exponential; the bound holds as it stands, with the eta in use.
 
 Predictions are first kept within a range, so that an expert with too large a step cannot spoil the mixture while it
-still has weight: no farther from the labels seen so far than these are apart, if the loss is least where ``p = y``; up
-to ``1 + ln t`` in size at point t, if labels are signs. ``L_c`` is what such predictions lost.
+still has weight: no farther from the labels seen so far, and the first prediction, than these are apart, if the loss
+is least where ``p = y``; up to ``1 + ln t`` in size at point t, if labels are signs. ``L_c`` is what such predictions
+lost.
 
 With ``share`` alpha > 0 every expert is given back alpha / K after each point (fixed share: Herbster and Warmuth,
 Machine Learning 1998), so that another can take the lead soon after a change. That adds the sum over points of
@@ -39,15 +40,22 @@ STALE = 1.0 / 32.0
 FARTHEST = 700.0
 """Beyond it, exp(-x) is taken as 0."""
 
-GAPS, ETA, MASS, LEAST, DEALT, LOST, LOW, HIGH, ROUNDS, ALIVE = range(10)
+GAPS, ETA, MASS, LEAST, DEALT, LOST, LOW, HIGH, ROUNDS, ALIVE, STRAYED = range(11)
 """``Delta``; eta, infinite until experts differ; the sum of all weights; the least excess loss; what sharing cost; the
-sum of ``<w, loss>``; the range of labels seen; points; experts that are not lost."""
+sum of ``<w, loss>``; the range of labels seen, and the first prediction; points; experts that are not lost; points up
+to the last one at which any prediction was outside the range."""
 
 ANYTHING, LABELS, MARGINS = range(3)
 """Within what predictions are kept: nothing; the range of labels so far; the logarithm of the number of points."""
 
 OUT = 1e300
 """Loss of an expert that is lost."""
+
+LATELY = 0.1
+"""What one point counts among the last ones."""
+
+NEGLIGIBLE = 1e-12
+"""Part of the largest weight below which an expert counts for nothing."""
 
 _LOG2E, _HIGH, _LOW = 1.4426950408889634, 0.6931471803691238, 1.9082149292705877e-10
 """``1 / ln 2``, and ln 2 in two parts, so that small multiples of the first are exact."""
@@ -65,6 +73,8 @@ class Mixture(NamedTuple):
     """of the next point (K,), up to their sum"""
     carried: Any
     """normalised weights summed over all points (K,)"""
+    strayed: Any
+    """how often each was outside the range lately (K,), up to the last point at which any was"""
     numbers: Any
     """see GAPS"""
     spare: Any
@@ -73,8 +83,9 @@ class Mixture(NamedTuple):
     @classmethod
     def begun(cls, experts: int) -> Mixture:
         """Before any point."""
-        numbers = np.array([0.0, math.inf, experts, 0.0, 0.0, 0.0, math.inf, -math.inf, 0.0, experts])
-        return cls(np.zeros(experts), np.ones(experts), np.zeros(experts), numbers, np.zeros(experts))
+        numbers = np.array([0.0, math.inf, experts, 0.0, 0.0, 0.0, math.inf, -math.inf, 0.0, experts, 0.0])
+        zeros = [np.zeros(experts) for _ in range(4)]
+        return cls(zeros[0], np.ones(experts), zeros[1], zeros[2], numbers, zeros[3])
 
     def copied(self) -> Mixture:
         """The same numbers, which stay as they are."""
@@ -83,6 +94,16 @@ class Mixture(NamedTuple):
     def normalised(self) -> np.ndarray:
         """Weights that sum to one."""
         return np.asarray(self.weights / self.weights.sum())
+
+    def trusted(self) -> np.ndarray:
+        """The weights of experts whose predictions stay within the range, which sum to one.
+
+        An expert that diverges has a part of what is shared, and more after points at which the end of the range is
+        right; its predictions are then kept within, but nothing else of it is of use.
+        """
+        lately = self.strayed * (1.0 - LATELY) ** (self.numbers[ROUNDS] - self.numbers[STRAYED])
+        found = np.where((lately <= 0.5) & (self.weights > NEGLIGIBLE * self.weights.max()), self.weights, 0.0)
+        return np.asarray(found / found.sum()) if found.any() else self.normalised()
 
 
 class Mixed(NamedTuple):
@@ -126,7 +147,7 @@ def exp_minus(x):
 
 
 @part
-def _range(within, numbers):
+def limits(within, numbers):
     """Between what numbers predictions are kept."""
     low, high = -math.inf, math.inf
     if within == LABELS and numbers[LOW] <= numbers[HIGH]:
@@ -152,11 +173,14 @@ def _count(low, high, predictions, losses, row):
 
 
 @part
-def _keep_within(loss, low, high, predictions, losses, row, y, excess):
+def _keep_within(loss, low, high, predictions, losses, row, y, excess, strayed, numbers):
     """Predictions outside the range are taken as its end."""
+    left = (1.0 - LATELY) ** (numbers[ROUNDS] + 1.0 - numbers[STRAYED])
+    numbers[STRAYED] = numbers[ROUNDS] + 1.0
     for c in range(predictions.shape[1]):
         p = predictions[row, c]
         kept = low if p < low else high if p > high else p
+        strayed[c] = left * strayed[c] + (LATELY if kept != p else 0.0)
         predictions[row, c] = kept
         losses[row, c] = loss.value(kept, y) if excess[c] < math.inf else OUT
 
@@ -252,7 +276,7 @@ def _deal(weights, mass, share, alive, excess, spare):
 @part
 def _go_on_without(mixture, share):
     """Weigh anew after experts were lost."""
-    excess, weights, _, numbers, _ = mixture
+    excess, weights, numbers = mixture.excess, mixture.weights, mixture.numbers
     alive, least, mass = 0, math.inf, 0.0
     for c in range(excess.shape[0]):
         alive += 1 if excess[c] < math.inf else 0
@@ -265,14 +289,14 @@ def _go_on_without(mixture, share):
 @part
 def _hear(loss, share, within, predictions, losses, row, y, mixture):
     """``<w, p>`` and ``<w, loss>`` of a point, per unit of weight, and the least loss; NaN if no expert is left."""
-    excess, weights, _, numbers, _ = mixture
-    low, high = _range(within, numbers)
+    excess, weights, numbers = mixture.excess, mixture.weights, mixture.numbers
+    low, high = limits(within, numbers)
     outside, broken = _count(low, high, predictions, losses, row)
     if broken > 0 or numbers[ALIVE] < excess.shape[0]:
         if _lose_broken(predictions, losses, row, excess, weights) > 0:
             _go_on_without(mixture, share)
     if outside > 0:
-        _keep_within(loss, low, high, predictions, losses, row, y, excess)
+        _keep_within(loss, low, high, predictions, losses, row, y, excess, mixture.strayed, numbers)
     p, h, least = _met(weights, predictions, losses, row)
     return p / numbers[MASS], h / numbers[MASS], least
 
@@ -280,7 +304,7 @@ def _hear(loss, share, within, predictions, losses, row, y, mixture):
 @part
 def _learn(mixture, share, losses, row, h, lowest, log_experts):
     """Weights for the next point, from the losses of this one: ``h`` is what the mixture lost at most."""
-    excess, weights, carried, numbers, spare = mixture
+    excess, weights, carried, _, numbers, spare = mixture
     eta = numbers[ETA]
     numbers[LOST] += h
     ahead = _lose(excess, losses, row, h, carried, weights, numbers[MASS])
@@ -326,7 +350,7 @@ def mix(loss, share, within, losses, predictions, y, offsets, mixture, mixed):
             return row
         if mixed.losses.shape[0]:
             mixed.losses[row], mixed.predictions[row] = value, p
-        if numbers[ROUNDS] == 0.0:
+        if numbers[ROUNDS] == 0.0:  # one label alone would be all of the range
             numbers[LOW] = numbers[HIGH] = p
         numbers[LOW], numbers[HIGH] = min(numbers[LOW], y[row]), max(numbers[HIGH], y[row])
         numbers[ROUNDS] += 1.0

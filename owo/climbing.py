@@ -63,7 +63,10 @@ def respond(loss, data, span, v, g):
 
 @lean_kernel
 def newton(data, span, g, H, direction):
-    """Solve ``(N I + sum_i bend_i x_i x_i^T) direction = -g`` (Cholesky); False where that matrix is not positive."""
+    """Solve ``(N I + sum_i bend_i x_i x_i^T) direction = -g`` (Cholesky); False where that matrix is not positive.
+
+    It knows no loss, so as a kernel it is compiled once for all of them.
+    """
     points, width = data.points, span.width
     for k in range(width):
         clear(H[k], k)
@@ -82,24 +85,24 @@ def newton(data, span, g, H, direction):
 
 @part
 def search(loss, data, span, v, direction):
-    """How far to go: to where the slope along the direction is a fraction of what it was (guarded false position)."""
+    """How far to go: to where the rise along the direction is a fraction of what it was (guarded false position)."""
     points, linear, quadratic = data.points, 0.0, span.N * square(direction, span.width)
     for k in range(span.width):
         linear += span.N * v[k] * direction[k]
     t, low, high, start, below, above = 0.0, 0.0, math.inf, 0.0, 0.0, 0.0
     for trial in range(40):
-        slope = linear + t * quadratic
+        rising = linear + t * quadratic
         for i in range(span.first, span.last):
             rise = points[i, RISE]
-            slope += rise * loss.prox_slope(points[i, CENTRE] + t * rise, data.y[i], points[i, STEP])
+            rising += rise * loss.prox_slope(points[i, CENTRE] + t * rise, data.y[i], points[i, STEP])
         if trial == 0:
-            start = slope
-        if start >= 0.0 or abs(slope) <= 0.2 * abs(start):
+            start = rising
+        if start >= 0.0 or abs(rising) <= 0.2 * abs(start):
             break
-        if slope < 0.0:
-            low, below = t, slope
+        if rising < 0.0:
+            low, below = t, rising
         else:
-            high, above = t, slope
+            high, above = t, rising
         part_way = min(max(below / (below - above), 0.1), 0.9)
         t = low + part_way * (high - low) if high < math.inf else max(1.0, 2.0 * t)
     return t
@@ -132,7 +135,10 @@ def settle(loss, data, span, v, enough, limit):
             return moved, steps
         if not newton(data, span, g, H, direction):
             return moved, limit
-        advance(data, span, v, direction, search(loss, data, span, v, direction))
+        t = search(loss, data, span, v, direction)
+        if t == 0.0:  # rounding hides the way up
+            return moved, steps + 1
+        advance(data, span, v, direction, t)
         steps += 1
 
 

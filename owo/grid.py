@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -29,11 +29,13 @@ from owo.laws import CoinBetting, DualAveraging, Frozen
 from owo.ledger import Ledger
 from owo.online import OnlineWithinOnline
 from owo.streams import Block, Task, as_blocks
+from owo.streams.points import real
 from owo.streams.sparse import SparseRows
 
 Array = NDArray[np.float64]
 
-ACCOUNT = len(kernels.ACCOUNT)
+NUMBERS = len(kernels.ACCOUNT)
+"""Of an account."""
 
 
 class Configuration(NamedTuple):
@@ -83,8 +85,9 @@ class Grid:
         self, loss: Any, inner: Any = None, outer: Any = None, update: Any = "point", *, bias: ArrayLike | None = None,
         metric: ArrayLike | None = None, certificates: bool = True,
     ) -> None:  # fmt: skip
-        axes = (_several(inner), _several(outer), [update] if isinstance(update, str) else list(update))
-        self._begin(loss, itertools.starmap(Configuration, itertools.product(*axes)), bias, metric, certificates)
+        several = isinstance(update, Iterable) and not isinstance(update, str)
+        axes = (_several(inner), _several(outer), list(update) if several else [update])
+        self._begin(loss, itertools.product(*axes), bias, metric, certificates)
 
     @classmethod
     def of(
@@ -93,13 +96,11 @@ class Grid:
     ) -> Grid:  # fmt: skip
         """A grid of configurations of your own choice, each ``(inner, outer)`` or ``(inner, outer, update)``."""
         made = cls.__new__(cls)
-        made._begin(loss, (Configuration(*each) for each in configurations), bias, metric, certificates)
+        made._begin(loss, configurations, bias, metric, certificates)
         return made
 
-    def _begin(
-        self, loss: Any, configurations: Iterable[Configuration], bias: Any, metric: Any, certificates: bool
-    ) -> None:
-        self.loss, self.configurations = as_loss(loss), list(configurations)
+    def _begin(self, loss: Any, configurations: Iterable[Any], bias: Any, metric: Any, certificates: bool) -> None:
+        self.loss, self.configurations = as_loss(loss), as_configurations(configurations)
         if not self.configurations:
             raise ValueError("there is no configuration; give at least one law inside tasks and one across them")
         inside: dict[int, Any] = {}  # configurations share laws
@@ -118,7 +119,7 @@ class Grid:
         self.certificates = bool(certificates)
         self._guard = Guard()
         self._scratch: list[lanes.Scratch] = []
-        self._metric = None if metric is None else np.array(metric)
+        self._metric = None if metric is None else np.array(real(metric, "metric"))
         self.M: Any = None
         self._groups: list[_Group] | None = None
         self._ledger: GridLedger | None = None
@@ -163,7 +164,8 @@ class Grid:
         Parameters
         ----------
         stream : as for ``OnlineWithinOnline.run``; tasks one after another, each whole, of dense points
-        points : keep losses, predictions and labels of every point in ``ledger.points``: 16 bytes a configuration
+        points : keep losses, predictions and labels of every point in ``ledger.points``: 16 bytes a configuration and
+            point
         threads : that share the configurations, in blocks of 24; the numbers do not depend on how many
 
         Returns
@@ -180,12 +182,11 @@ class Grid:
         """
         empty = True
         with ThreadPoolExecutor(whole(threads, "threads", 1)) as pool:
-            for block in as_blocks(stream, 0 if self._ledger is None else len(self._ledger.rounds)):
+            for block in as_blocks(stream, 0 if self._ledger is None else self._ledger.tasks):
                 empty = False
                 with self.undoing():
                     self.accept(block)
-                    noted = self.advance(block, points, threads, pool)
-                self.ledger.append(block, noted)
+                    self.ledger.append(block, self.advance(block, points, threads, pool))
         if empty:
             raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
         return self.ledger
@@ -212,15 +213,17 @@ class Grid:
 
     @contextlib.contextmanager
     def undoing(self) -> Iterator[None]:
-        """Whatever goes wrong inside, put the lanes back as they were; before any data there are none."""
-        new, groups = self.d is None, self._groups or []
-        before = [group.lanes.copied() for group in groups], self._points
+        """Whatever goes wrong inside, put lanes and ledger back as they were; before any data there are none."""
+        new, groups, ledger = self.d is None, self._groups or [], self._ledger
+        before, mark = ([group.lanes.copied() for group in groups], self._points), ledger.mark() if ledger else None
         try:
             yield
         except BaseException:
             for group, saved in zip(groups, before[0], strict=True):
                 group.lanes = saved
             self._points = before[1]
+            if ledger and mark:
+                ledger.cut(mark)
             if new:
                 self.d, self._groups, self._ledger = None, None, None
             raise
@@ -236,7 +239,7 @@ class Grid:
         noted, column = [], 0
         for group in self._groups or ():
             C = len(group.members)
-            accounts = tuple(np.empty((2, tasks * ACCOUNT, C))) if self.certificates else ()
+            accounts = tuple(np.empty((2, tasks * NUMBERS, C))) if self.certificates else ()
             noted.append(lanes.Noted(points[0], points[1], column, accounts, np.empty((tasks, C))))
             column += C
         return noted
@@ -298,7 +301,7 @@ class Grid:
     def learner(self, number: int) -> OnlineWithinOnline:
         """The learner of a configuration as it stands, to adapt to tasks, to predict, or to go on alone.
 
-        Raises ``FloatingPointError`` for a configuration that overflowed.
+        Raises ``FloatingPointError`` for a configuration that overflowed, ``ValueError`` without certificates.
         """
         ledger = self.ledger[number]
         learner = self.begun(number)
@@ -346,9 +349,27 @@ class GridLedger:
             keys = [block.keys[code] for code in block.task.tolist()]
             self.points.append({"loss": loss, "prediction": prediction, "label": block.y.copy(), "task": keys})
 
+    def mark(self) -> tuple[int, int, int]:
+        """Where it stands, for ``cut``."""
+        return self.tasks, len(self.points), len(self._tables[0][0])
+
+    def cut(self, mark: tuple[int, int, int]) -> None:
+        """Go back to a mark."""
+        tasks, points, blocks = mark
+        del self._keys[tasks:], self.points[points:]
+        self._rounds.cut(tasks)
+        self._losses.cut(tasks)
+        for table in itertools.chain.from_iterable(self._tables):
+            del table[blocks:]
+
     def __len__(self) -> int:
         """Return the number of configurations."""
         return len(self._grid)
+
+    @property
+    def tasks(self) -> int:
+        """How many have ended."""
+        return len(self._keys)
 
     def __repr__(self) -> str:
         return f"<GridLedger of {len(self)} configurations: {len(self._keys)} tasks, {int(self.rounds.sum())} points>"
@@ -397,12 +418,19 @@ class GridLedger:
         return int(np.argmin(self.losses.sum(axis=0)))
 
     def regret(self, comparator: Any) -> Array:
-        """Loss beyond a comparator's, (T, C), at every task boundary: see ``Ledger.regret``."""
-        return np.stack([self[c].regret(comparator) for c in range(len(self))], axis=1)
+        """Loss beyond a comparator's, (T, C), at every task boundary; infinite for configurations that overflowed.
+
+        See ``Ledger.regret``.
+        """
+        return self._columns(lambda ledger: ledger.regret(comparator))
 
     def certificate(self, comparator: Any) -> Array:
         """The bounds that ``regret(comparator)`` cannot exceed, (T, C): see ``Ledger.certificate``."""
-        return np.stack([self[c].certificate(comparator).total for c in range(len(self))], axis=1)
+        return self._columns(lambda ledger: ledger.certificate(comparator).total)
+
+    def _columns(self, of: Callable[[Ledger], Array]) -> Array:
+        failed, nothing = self.failed, np.full(self.tasks, np.inf)
+        return np.stack([nothing if failed[c] else of(self[c]) for c in range(len(self))], axis=1)
 
     def __getitem__(self, number: int) -> Ledger:
         """Return the ledger of one configuration, as if it had run alone.
@@ -416,6 +444,8 @@ class GridLedger:
         ValueError
             The grid keeps no certificates.
         """
+        if not isinstance(number, (int, np.integer)) or not -len(self) <= number < len(self):
+            raise IndexError(f"there is no configuration {number!r}; there are {len(self)}, numbered from 0")
         inner, outer, _ = self.configurations[number]
         number %= len(self)
         if self.failed[number]:
@@ -429,8 +459,8 @@ class GridLedger:
             if number in group.members and accounts:
                 place = group.members.index(number)
                 written = kernels.room(0, len(self._keys), 0, len(self._grid.centre))
-                written.accounts[:] = np.concatenate([each[:, place] for each in accounts]).reshape(-1, ACCOUNT)
-                written.tallies[:] = np.concatenate([each[:, place] for each in tallies]).reshape(-1, ACCOUNT)
+                written.accounts[:] = np.concatenate([each[:, place] for each in accounts]).reshape(-1, NUMBERS)
+                written.tallies[:] = np.concatenate([each[:, place] for each in tallies]).reshape(-1, NUMBERS)
                 written.tasks[:] = 0.0
                 written.tasks[:, kernels.LOSS] = self.losses[:, number]
                 ledger.append(self._keys, range(len(self._keys)), written, np.empty((0, 1)))
@@ -451,9 +481,8 @@ class _Group:
     def of(cls, configurations: Sequence[Configuration], members: list[int], centre: Array, mapped: bool) -> _Group:
         """Their lanes, before any data."""
         pairs = [(configurations[number].inner, _moving(configurations[number].outer)) for number in members]
-        inner, outer = pairs[0]
-        begun = lanes.begin(pairs, centre, mapped)
-        return cls(members, begun, lanes.STATES + len(inner.start()), len(outer.start()))
+        at_meta, after, _ = lanes.places(*pairs[0])
+        return cls(members, lanes.begin(pairs, centre, mapped), at_meta, after - at_meta)
 
     @property
     def columns(self) -> Any:
@@ -472,7 +501,23 @@ class _Group:
         rows, total, play = (
             each[block].reshape(-1, WIDTH)[:, lane] for each in (self.lanes.rows, self.lanes.total, self.lanes.play)
         )
-        return total, play, rows[self.at_meta : self.at_meta + self.states], rows[lanes.OF_STREAM :][:ACCOUNT]
+        return total, play, rows[self.at_meta : self.at_meta + self.states], rows[lanes.OF_STREAM :][:NUMBERS]
+
+
+def as_configurations(values: Iterable[Any]) -> list[Configuration]:
+    """Configurations from ``(inner, outer)`` or ``(inner, outer, update)``; a law that is None is ``CoinBetting()``."""
+    if not isinstance(values, Iterable):
+        raise TypeError(f"configurations is {values!r:.100}; needed a list of {_NEEDED}")
+    found = []
+    for number, each in enumerate(values):
+        if not isinstance(each, (tuple, list)) or is_record(each) or not 2 <= len(each) <= 3:
+            raise TypeError(f"configuration {number} is {each!r:.100}; needed {_NEEDED}")
+        inner, outer = (CoinBetting() if law is None else law for law in each[:2])
+        found.append(Configuration(inner, outer, *each[2:]))
+    return found
+
+
+_NEEDED = "(inner, outer) or (inner, outer, update), such as (owo.GrowingFTRL(1.0), owo.DualAveraging(0.1))"
 
 
 def _several(laws: Any) -> list[Any]:

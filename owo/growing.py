@@ -36,6 +36,16 @@ class Growing:
         self._room[self._n : n] = rows
         self._n = n
 
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return sum(map(len, self._pieces)) + self._n
+
+    def cut(self, rows: int) -> None:
+        """Go back to the first rows."""
+        if rows < len(self):
+            self._pieces = [self.filled[:rows]]
+            self._room, self._n = np.empty((16, self._room.shape[1])), 0
+
     def _flush(self) -> None:
         if self._n:
             self._pieces.append(self._room[: self._n])

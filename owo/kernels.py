@@ -1,4 +1,4 @@
-"""The only loops over points.
+"""The loop over points of one learner.
 
 Each learner keeps the sum of its gradients and a scalar state (see ``owo.laws``), so a round needs no vectors but
 the row ``x`` and a few dot products. With bias ``theta = centre - C G`` across tasks and ``w = theta - c q`` inside

@@ -8,7 +8,8 @@ which is a product of one row of K with the slopes of all lanes. Points are take
 the pieces before left in q, theta and G comes in by products of matrices, before the first point of a piece and after
 its last. Where the bias moves after every point, ``<x_i, G_{i-1}>`` is found the same way; and where no law clips,
 ``M = I`` and both learners see the same gradients, what the piece itself adds to both is the same number. So a point
-costs a lane ``2 d + PIECE / 2`` multiplications at most, without a branch, on ``WIDTH`` lanes side by side.
+costs a lane about ``2 d + PIECE / 2`` multiplications, and d more in a task of several pieces, without a branch, on
+``WIDTH`` lanes side by side.
 
 Scalars are the same code as for one learner (``kernels.suffer``, ``kernels.settle``). Every number of a lane that is
 not a vector lies in one array, a row of ``WIDTH`` lanes each: see ``owo.abreast``.

@@ -124,7 +124,7 @@ class Ledger:
 
     def __len__(self) -> int:
         """Return the number of tasks that ended."""
-        return len(self.tables["tasks"].filled)
+        return len(self.tables["tasks"])
 
     def __repr__(self) -> str:
         if not len(self):

@@ -45,6 +45,8 @@ def run_many(jobs: Iterable[Job], *, threads: int = 1, backend: str | None = Non
     >>> [len(each.ledger) for each in learners]
     [2, 2, 2, 2]
     """
+    if not isinstance(jobs, Iterable):
+        raise TypeError(f"jobs is {jobs!r:.100}; needed a list of pairs (learner, stream), or functions that make one")
     threads, todo = whole(threads, "threads", 1), list(jobs)
     learners = [job[0] for job in todo if isinstance(job, tuple) and len(job) == 2]
     if len({id(each) for each in learners}) < len(learners):
@@ -71,6 +73,8 @@ def _outcome(job: Job, known: dict[int, Any] | None = None) -> tuple[Any, Except
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise TypeError(f"a job is {pair!r:.100}; needed a pair (learner, stream), or a function that makes one")
         learner, stream = pair
+        if not callable(getattr(learner, "run", None)):
+            raise TypeError(f"the learner is {learner!r:.100}, which has no run(stream); needed owo.OnlineWithinOnline")
         if known is not None:
             with _LOCK:
                 if id(learner) in known:

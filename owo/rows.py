@@ -1,8 +1,8 @@
 """Points as kernels meet them: row r of a dense table, of a sparse one, or of a Gram matrix.
 
 ``meet``, ``product`` and ``join``, and with matrices (d, k), kept as vectors (d k,), ``products`` and ``join_all``, are
-compiled for the kind of table they get. They take the table and the row's number because compiled code without
-reference counts cannot hand a view of a row from one function to another.
+compiled for the kind of table they get. They take the table and the row's number because a row of a sparse table, or of
+a Gram matrix, is no array.
 """
 
 from __future__ import annotations

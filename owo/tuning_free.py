@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from owo import aggregate
 from owo.aggregate import Mixed, Mixture
-from owo.doors import as_loss, fraction, positive, whole
-from owo.grid import Configuration, Grid, GridLedger
+from owo.doors import as_loss, as_vector, fraction, positive, whole
+from owo.grid import Configuration, Grid, GridLedger, as_configurations
 from owo.growing import Growing
 from owo.guard import Guard, alone
 from owo.iterates import adapted
@@ -37,6 +37,9 @@ REACHES = tuple(np.geomspace(0.1, 3.0, 4).tolist())
 WIDE = tuple(np.geomspace(1.0 / 30.0, 1.0 / 0.03, 12).tolist())
 STEPS = tuple(np.geomspace(3e-4, 10.0, 15).tolist())
 """Across tasks, in units of |w|^2 over loss."""
+
+LEAST = 1e-300
+"""The least share but none."""
 
 ROWS = 512
 """Points whose predictions are held at a time, or those of one task that is longer."""
@@ -62,12 +65,13 @@ class TuningFree:
     """A learner like ``OnlineWithinOnline`` that has no number to tune.
 
     It predicts ``sum_c w_c p_c``, where ``p_c`` is what configuration c predicts, and the weights come from AdaHedge.
-    With ``H`` its loss and ``L_c`` that of c,
+    With ``H`` its loss and ``L_c`` that of c, its predictions kept within a range that labels so far suggest,
 
         H <= min_c L_c + Delta + ln K / eta
 
-    where ``Delta`` sums mixability gaps (``ledger.bound``); against any comparator its regret is at most
-    ``min_c (certificate of c  +  H - L_c)`` (``ledger.certificate``).
+    where ``Delta`` sums mixability gaps (``owo.aggregate``); ``ledger.bound`` is beside the loss of the best
+    configuration as it ran. Against any comparator the regret is at most ``min_c (certificate of c + H - L_c)``, there
+    too with ``L_c`` as it ran (``ledger.certificate``).
 
     Parameters
     ----------
@@ -75,7 +79,7 @@ class TuningFree:
     configurations : list of ``(inner, outer)`` or ``(inner, outer, update)``; independent learning, with ``Frozen()``
         across tasks, is added for every law inside tasks that lacks it. Default: 8 strengths of ``GrowingFTRL`` and 4
         steps of ``Implicit`` (12 where slopes are not bounded), beside 15 steps across tasks and ``Frozen()``, spread
-        over two to five powers of ten
+        over one and a half to four and a half powers of ten
     unit : what the squared norm of a task's weights is beside its loss without learning: the default configurations
         are for features and labels about 1 in size, as ``owo.streams.Encoding`` makes them, and scale with it
     share : part of all weight that is dealt out equally after every point, 0 <= share < 1 (fixed share): the best
@@ -114,6 +118,8 @@ class TuningFree:
         self._within = _range_of(self.loss)
         usual = 0.0 if self._within == aggregate.ANYTHING else 1e-3
         self.share = usual if share is None else fraction(share, "share")
+        if 0.0 < self.share < LEAST:
+            raise ValueError(f"share is {share!r}; needed 0, or at least {LEAST}, whose logarithm can be told")
         self._mixture = Mixture.begun(len(self.grid))
         self._ledger, self._guard = TuningFreeLedger(self.grid), Guard()
 
@@ -139,12 +145,15 @@ class TuningFree:
     def bias(self) -> Array:
         """The bias from which a new task begins, (d,): the configurations' biases, weighed.
 
-        Raises ``ValueError`` before any data, unless ``bias`` was given.
+        Those whose predictions lately left the range count in predictions, which are kept within it, but not here: the
+        bias of a configuration that diverges may be anything. Raises ``ValueError`` before any data, unless ``bias``
+        was given.
         """
         if self.grid.d is None:
             raise ValueError("the bias has no dimension before any data: call run first, or pass bias=")
-        counts = self.weights > 0.0  # biases of those that are lost may be anything
-        return np.asarray(self.weights[counts] @ self.grid.biases[counts])
+        trusted = self._mixture.trusted()
+        counts = trusted > 0.0
+        return np.asarray(trusted[counts] @ self.grid.biases[counts])
 
     @alone
     def run(
@@ -176,15 +185,16 @@ class TuningFree:
         with ThreadPoolExecutor(threads) as pool:
             for block in as_blocks(stream, len(self._ledger)):
                 empty = False
-                before = self._mixture.copied()
+                before, mark = self._mixture.copied(), self._ledger.mark()
                 try:
                     with self.grid.undoing():
                         self.grid.accept(block)
                         noted, mixed = self._advance(block, points, weights, threads, pool)
+                        self._ledger.append(block, noted, mixed, self._mixture)
                 except BaseException:
                     self._mixture = before
+                    self._ledger.cut(mark)
                     raise
-                self._ledger.append(block, noted, mixed, self._mixture)
         if empty:
             raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
         return self._ledger
@@ -214,12 +224,17 @@ class TuningFree:
                     f"no configuration is left at row {start + done} of task {block.keys[block.task[start + done]]!r}: "
                     "all overflowed, so nothing of this block was learned. Scale the features"
                 )
+        if self.grid.ledger.failed.all():
+            raise FloatingPointError(
+                f"the sums of gradients of all configurations overflowed in a block that ends with task "
+                f"{block.keys[-1]!r}, so nothing of it was learned. Scale the features"
+            )
         return noted, mixed
 
     # ------------------------------------------------------------------------------------------------ predicting
 
     def adapt(self, X: ArrayLike, y: ArrayLike, *, average: bool = False) -> Array:
-        """Weights (d,) after one pass over a new task: each configuration's, weighed; the learner does not change.
+        """Weights (d,) after one pass over a new task: each configuration's, as for ``bias``; the learner stays.
 
         See ``OnlineWithinOnline.adapt``.
         """
@@ -234,32 +249,36 @@ class TuningFree:
             self.grid.refuse(block)
             M = self.grid.matrix(block.d)
             metric = np.ones(1) if M is None else M
-            shares, total = self.weights, np.zeros((block.n_tasks, block.d))
+            trusted, total = self._mixture.trusted(), np.zeros((block.n_tasks, block.d))
             biases = self.grid.biases if self.grid.d is not None else np.zeros((len(self.grid), block.d))
-            for number in np.flatnonzero(shares > _NEGLIGIBLE):
+            for number in np.flatnonzero(trusted):
                 inner = self.configurations[number].inner
-                total += shares[number] * adapted(self.loss, inner, block, biases[number], metric, average)
+                total += trusted[number] * adapted(self.loss, inner, block, biases[number], metric, average)
             found.append(total)
         if not found:
             raise ValueError("the stream is empty; needed at least one task (has a generator been used up before?)")
         return np.concatenate(found)
 
     def predict(self, X: ArrayLike, *, weights: ArrayLike | None = None) -> Array:
-        """Predictions (n,) for rows (n, d), with given ``weights`` (d,) or with those of a new task, the bias.
+        """Predictions (n,) for rows (n, d): with given ``weights`` (d,), else those for the first point of a new task.
 
-        Before any data the bias is zero, whatever d.
+        These are mixed as in ``run``, each configuration's kept within the range. Before any data they are zero.
         """
         rows = as_rows(X)
-        if weights is None:
-            weights = np.zeros(rows.shape[1]) if self.grid.d is None else self.bias
-        w = np.asarray(weights, dtype=np.float64)
-        if w.shape != rows.shape[1:]:
-            raise ValueError(f"X has {rows.shape[1]} features, and the weights have shape {w.shape}; they must fit")
-        return np.asarray(rows @ w)
-
-
-_NEGLIGIBLE = 1e-12
-"""Weight below which a configuration is left out when many new tasks are adapted to."""
+        if weights is not None:
+            return np.asarray(rows @ as_vector(weights, "weights", rows.shape[1]))
+        if self.grid.d is None:
+            return np.zeros(len(rows))
+        if rows.shape[1] != self.grid.d:
+            raise ValueError(f"X has {rows.shape[1]} features; this learner has {self.grid.d}")
+        shares, (low, high) = self.weights, aggregate.limits(self._within, self._mixture.numbers)
+        counts, found = shares > 0.0, np.empty(len(rows))
+        biases = self.grid.biases[counts].T
+        for start in range(0, len(rows), ROWS):
+            with np.errstate(over="ignore", invalid="ignore"):
+                each = np.nan_to_num(rows[start : start + ROWS] @ biases, nan=0.0, posinf=np.inf, neginf=-np.inf)
+            found[start : start + ROWS] = each.clip(low, high) @ shares[counts]
+        return found
 
 
 class Carried(NamedTuple):
@@ -293,7 +312,7 @@ class TuningFreeLedger:
     Attributes
     ----------
     configurations : ``GridLedger`` of what it mixed
-    points : list of dicts of arrays (loss, prediction, label, task), one for each call's parts, if points were kept
+    points : list of dicts of arrays (loss, prediction, label, task), one for each block, if points were kept
     carried : array (C,), the weight of each configuration in the mean over points
     """
 
@@ -317,9 +336,20 @@ class TuningFreeLedger:
                 {"loss": mixed.losses, "prediction": mixed.predictions, "label": block.y.copy(), "task": keys}
             )
 
+    def mark(self) -> tuple[int, int, int, int, Array]:
+        """Where it stands, for ``cut``."""
+        return len(self._tasks), len(self._weights), len(self.points), self._rounds, self._carried.copy()
+
+    def cut(self, mark: tuple[int, int, int, int, Array]) -> None:
+        """Go back to a mark; what the configurations did is for ``Grid.undoing`` to undo."""
+        tasks, weights, points, self._rounds, self._carried[:] = mark
+        self._tasks.cut(tasks)
+        self._weights.cut(weights)
+        del self.points[points:]
+
     def __len__(self) -> int:
         """Return the number of tasks."""
-        return len(self._tasks.filled)
+        return len(self._tasks)
 
     def __repr__(self) -> str:
         if not len(self):
@@ -351,7 +381,16 @@ class TuningFreeLedger:
 
     @property
     def bound(self) -> Array:
-        """How much more than the best configuration the mixture can have lost so far, (T,): see ``owo.aggregate``."""
+        """How much more than the best configuration the mixture can have lost so far, (T,).
+
+        ``min_c L_c + Delta + ln K / eta`` of ``owo.aggregate``, where predictions are kept within a range, less what
+        the best configuration lost as it ran: below 0 where the range helped more than mixing costs at most.
+        """
+        least: Array = self.configurations.cumulative_loss().min(axis=1)
+        return self._mixing + self._tasks.filled[:, 3] - least
+
+    @property
+    def _mixing(self) -> Array:
         return self._tasks.filled[:, 1] + self._tasks.filled[:, 2]
 
     @property
@@ -378,7 +417,10 @@ class TuningFreeLedger:
         return self.cumulative_loss() / np.cumsum(self.rounds)
 
     def regret(self, comparator: Any) -> Array:
-        """Loss beyond a comparator's, (T,), at every task boundary: see ``Ledger.regret``."""
+        """Loss beyond a comparator's, (T,), at every task boundary: see ``Ledger.regret``.
+
+        Raises ``ValueError`` if the learner keeps no certificates.
+        """
         some = self.configurations[int(np.flatnonzero(~self.configurations.failed)[0])]
         return some.regret(comparator) + self.cumulative_loss() - some.cumulative_loss()
 
@@ -404,13 +446,14 @@ class TuningFreeLedger:
         if not len(self):
             raise ValueError("no task has ended, so there is nothing to check")
         certificate = self.certificate(comparator)
-        regret, allowance = self.regret(comparator), certificate.rounding
-        beyond = self.cumulative_loss() - self._tasks.filled[:, 3]
-        for what, came, allowed in (
-            ("the regret", regret, certificate.total),
-            ("the loss beyond the best configuration", beyond, self.bound),
+        regret = self.regret(comparator)
+        lost, least = self.cumulative_loss(), self._tasks.filled[:, 3]
+        rounded = 8.0 * np.finfo(float).eps * (1.0 + self.rounds.max()) * (lost + np.abs(least))
+        for what, came, allowed, off in (
+            ("the regret", regret, certificate.total, certificate.rounding),
+            ("the loss beyond the best configuration", lost - least, self._mixing, certificate.rounding + rounded),
         ):
-            bad = np.flatnonzero(~(came - allowed - allowance <= 0.0))
+            bad = np.flatnonzero(~(came - allowed - off <= 0.0))
             if len(bad):
                 t = int(bad[0])
                 raise CertificateViolation(
@@ -430,7 +473,7 @@ def _range_of(loss: Any) -> int:
 
 def _with_independent(configurations: Iterable[Any]) -> list[Configuration]:
     """The configurations, and independent learning by every law inside tasks."""
-    some = [Configuration(*each) for each in configurations]
+    some = as_configurations(configurations)
     alone = [each.inner for each in some if isinstance(each.outer, Frozen)]
     for each in list(some):
         if each.inner not in alone:

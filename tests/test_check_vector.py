@@ -249,7 +249,7 @@ def test_losses_that_are_right_pass():
     ids=name,
 )
 def test_a_wrong_loss_is_caught_and_the_broken_property_named(loss, property_):
-    with pytest.raises(ContractError, match=f"{type(loss).__name__}.* breaks: .*{property_}"):
+    with pytest.raises(ContractError, match=f"{type(loss).__qualname__}.* breaks: .*{property_}"):
         check_vector_loss(loss)
 
 

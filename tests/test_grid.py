@@ -89,10 +89,12 @@ def test_learning_without_tuning_in_a_metric():
 
 @pytest.mark.parametrize("metric", [-1.0, np.ones(3), [[1.0, 2.0], [0.0, 1.0]], np.diag([1.0, 1, 1, 1, -1]), "long"])
 def test_a_metric_that_is_none_is_refused_and_leaves_no_trace(metric):
-    grid = Grid(owo.Absolute(), owo.GrowingFTRL(1.0), owo.Frozen(), metric=metric)
     with pytest.raises((TypeError, ValueError), match="metric"):
-        grid.run(tasks())
-    assert grid.d is None
+        grid = Grid(owo.Absolute(), owo.GrowingFTRL(1.0), owo.Frozen(), metric=metric)
+        try:
+            grid.run(tasks())
+        finally:
+            assert grid.d is None
 
 
 GAMES = [

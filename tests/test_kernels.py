@@ -153,7 +153,7 @@ def test_a_full_disk_costs_only_the_cache(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     triple = _record.kernel(lambda x: 3.0 * x)
-    monkeypatch.setattr(_record.tempfile, "mkstemp", full)
+    monkeypatch.setattr(pathlib.Path, "write_bytes", full)
     assert triple(4.0) == 12.0
 
 

@@ -1,5 +1,6 @@
 """The aggregation of a grid: its numbers, its bound on any losses, and what it loses beside the best configuration."""
 
+import contextlib
 import math
 from typing import NamedTuple
 
@@ -10,8 +11,9 @@ import pytest
 import owo
 from owo import aggregate, hindsight
 from owo.aggregate import Mixed, Mixture
+from owo.growing import Growing
 from owo.streams import Encoding, Synthetic, datasets
-from owo.tuning_free import configurations_for
+from owo.tuning_free import TuningFreeLedger, configurations_for
 
 
 def mixed_plainly(losses, predictions, share):
@@ -265,7 +267,11 @@ def test_new_tasks_are_met_by_the_weighed_configurations():
         np.testing.assert_allclose(learner.adapt_each(new, average=average), theirs, rtol=1e-8)
     first = next(iter(new.tasks()))
     np.testing.assert_allclose(learner.adapt(first.X, first.y), learner.adapt_each(new)[0], rtol=1e-12)
-    np.testing.assert_allclose(learner.predict(new.X), new.X @ learner.bias, rtol=1e-12)
+    np.testing.assert_allclose(learner.predict(new.X, weights=learner.bias), new.X @ learner.bias, rtol=1e-12)
+    wide = 100.0 * new.X
+    low, high = min(block.y.min(), 0.0), max(block.y.max(), 0.0)  # the first prediction was 0
+    each = np.array([wide @ one.bias for one in learners]).clip(2.0 * low - high, 2.0 * high - low)
+    np.testing.assert_allclose(learner.predict(wide), weights @ each, rtol=1e-9)
     assert owo.TuningFree(owo.Absolute(), SOME).adapt_each(new).shape == (3, 5)
 
 
@@ -311,9 +317,15 @@ def test_without_a_configuration_left_nothing_of_the_block_is_learned():
         ({"share": -0.1}, ValueError, "share"),
         ({"share": math.nan}, ValueError, "share"),
         ({"share": "much"}, ValueError, "share"),
+        ({"share": 5e-324}, ValueError, "share"),
         ({"unit": 0.0}, ValueError, "unit"),
         ({"configurations": []}, ValueError, "no configuration"),
         ({"configurations": [(owo.Absolute(), owo.Frozen())]}, TypeError, "law"),
+        ({"configurations": owo.DualAveraging(0.1)}, TypeError, "configuration 0 is 0.1; needed"),
+        ({"configurations": (owo.CoinBetting(), owo.Frozen())}, TypeError, "configuration 0 is CoinBetting"),
+        ({"configurations": [(owo.Frozen(),)]}, TypeError, "configuration 0"),
+        ({"configurations": 3}, TypeError, "configurations is 3"),
+        ({"metric": "long"}, TypeError, "metric"),
     ],
 )
 def test_bad_settings_are_refused(options, error, words):
@@ -335,8 +347,9 @@ def test_bad_data_are_refused_and_leave_no_trace():
         learner.run(owo.Block(np.ones((2, 3)), [1.0, -1.0], [0, 0]))
     with pytest.raises(ValueError, match="mixed"):
         learner.run(block.interleaved(0))
-    with pytest.raises(ValueError, match="fit"):
-        learner.predict(np.ones((2, 3)))
+    for weights in (None, np.ones(5), "ab", [1.0, np.nan]):
+        with pytest.raises((TypeError, ValueError), match=r"3 features|weights"):
+            learner.predict(np.ones((2, 3)), weights=weights)
     np.testing.assert_array_equal(learner.weights, before)
     assert len(learner.ledger) == 60
 
@@ -377,6 +390,103 @@ def test_an_expert_on_its_way_to_overflow_counts_as_one_that_stays_within_the_ra
     assert done == far
     for mine, its in zip((*found, state.weights, state.carried), (*wanted, other.weights, other.carried), strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-11)  # losses are rounded otherwise in compiled code
+
+
+@pytest.mark.parametrize("loss", [owo.Squared(), owo.SquaredHinge(), owo.Absolute(), owo.Logistic()], ids=repr)
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_new_tasks_are_met_as_well_as_those_of_the_stream(loss, scale):
+    """Some of the default configurations diverge, and sharing gives them weight whatever they lost."""
+    rng = np.random.default_rng(1)
+    X, task = rng.normal(size=(640, 3)), np.repeat(np.arange(32), 20)
+    y = X @ [1.0, -0.5, 0.2] + 0.1 * rng.normal(size=640)
+    whole = owo.Block(scale * X, y if loss.accepts(0.5) else np.sign(y), task)
+    old, new = whole.rows(0, 600), whole.rows(600, 640)
+    learner = owo.TuningFree(loss)
+    online = learner.run(old).losses[-5:].sum() / 100
+    by_bias, by_mixture = (
+        np.mean([loss.value(*pair) for pair in zip(found, new.y, strict=True)])
+        for found in (new.X @ learner.bias, learner.predict(new.X))
+    )
+    adapted = learner.adapt_each(new)
+    by_task = np.mean([loss.value(adapted[t - 30] @ x, y) for x, y, t in zip(new.X, new.y, task[600:], strict=True)])
+    for offline in (by_bias, by_mixture, by_task):
+        assert offline < 2.0 * online + 0.1
+
+
+def test_the_first_point_of_a_new_task_is_predicted_as_predict_says():
+    learner, block = owo.TuningFree(owo.Squared()), stream()
+    learner.run(block)
+    more = stream(7, tasks=3)
+    for row in (0, 8, 16):
+        said = learner.predict(more.X[row : row + 1])
+        ledger = learner.run(more.rows(row, row + 8), points=True)
+        np.testing.assert_allclose(ledger.points[-1]["prediction"][0], said[0], rtol=1e-9)
+
+
+def hard_streams():
+    """Streams whose labels or predictions leave the range that those before suggest."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(400, 2)), rng.normal(size=400)
+    task, grown = np.repeat(np.arange(40), 10), np.where(np.arange(400) < 390, 1.0, 1e4)
+    yield owo.Absolute(), [(owo.GrowingFTRL(1.0), owo.Frozen())], owo.Block([[1.0], [100.0]], [1.0, 100.0], [0, 0])
+    yield owo.Logistic(), None, owo.Block(np.full((400, 1), 100.0), np.ones(400), task)
+    yield owo.Logistic(), None, owo.Block(X, np.where(task % 2, 1.0, -1.0), task)
+    for loss in (owo.Absolute(), owo.Squared()):
+        yield loss, None, owo.Block(X * grown[:, None], X @ [1.0, 2.0] * grown, task)
+        yield loss, None, owo.Block(X, y, task)
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_the_bound_is_beside_what_the_configurations_lost_as_they_ran(number):
+    loss, configurations, block = list(hard_streams())[number]
+    ledger = owo.TuningFree(loss, configurations, bias=np.ones(block.d)).run(block)
+    beyond = ledger.cumulative_loss() - ledger.configurations.cumulative_loss().min(axis=1)
+    assert (beyond <= ledger.bound + 1e-9 * ledger.cumulative_loss()).all()
+    ledger.check(hindsight.best_bias(loss, block, 0.5))
+
+
+def test_a_block_in_which_the_sums_of_all_configurations_overflow_leaves_no_trace():
+    learner = owo.TuningFree(owo.Absolute())
+    with pytest.raises(FloatingPointError, match="all configurations overflowed"):
+        learner.run(owo.Block([[1.0], [1e160]], [1.0, 1.0], [0, 1]))
+    assert len(learner.ledger) == 0 and learner.grid.d is None
+    assert len(learner.run(owo.Block([[1.0]], [1.0], [0]))) == 1
+
+
+@pytest.mark.parametrize("call", range(8))
+@pytest.mark.parametrize("made", [owo.TuningFree, lambda loss, some: owo.Grid.of(loss, some)], ids=["mixed", "grid"])
+def test_an_interruption_while_a_block_is_written_down_leaves_no_trace_of_it(made, call, monkeypatch):
+    first, second = stream(tasks=3), stream(7, tasks=4)
+    second = owo.Block(second.X, second.y, second.task, keys="abcd")
+    learner, twin = made(owo.Absolute(), SOME), made(owo.Absolute(), SOME)
+    learner.run(first, points=True)
+    twin.run(first, points=True)
+    count, plain = iter(range(1000)), Growing.append
+
+    def interrupted(self, rows):
+        if next(count) == call:
+            raise KeyboardInterrupt
+        plain(self, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Growing, "append", interrupted)
+        with contextlib.suppress(KeyboardInterrupt):
+            learner.run(second, points=True)
+            return  # it was over before so many calls
+    assert len(learner.ledger.points) == 1 and len(learner.ledger.losses) == 3
+    mine, its = learner.run(second, points=True), twin.run(second, points=True)
+    assert mine.keys == its.keys
+    np.testing.assert_array_equal(mine.losses, its.losses)
+    np.testing.assert_array_equal(mine.points[1]["prediction"], its.points[1]["prediction"])
+    X, y = (np.concatenate([getattr(each, name) for each in (first, second)]) for name in "Xy")
+    both = owo.Block(X, y, np.repeat(range(7), 8), keys=[*first.keys, *second.keys])
+    comparator = hindsight.best_bias(owo.Absolute(), both, 0.5)
+    for certificate in ("certificate", "regret"):
+        np.testing.assert_array_equal(*(getattr(_of_grid(each), certificate)(comparator) for each in (mine, its)))
+
+
+def _of_grid(ledger):
+    return ledger.configurations if isinstance(ledger, TuningFreeLedger) else ledger
 
 
 class Deviance(NamedTuple):

@@ -311,8 +311,10 @@ def as_psd(values: Any, d: int, name: str) -> Array:
         found = found.reshape(())
     if found.ndim < 2:
         found = np.diag(np.broadcast_to(found, d)) if found.shape in ((), (d,)) else found
-    if found.shape != (d, d) or not np.isfinite(found).all():
-        raise ValueError(f"{name} has shape {found.shape} or is not finite; needed a number, {(d,)} or {(d, d)}")
+    if found.shape != (d, d):
+        raise ValueError(f"{name} has shape {found.shape}; needed a number, {(d,)} or {(d, d)}")
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name} has {found[~np.isfinite(found)][0]} in it; needed finite numbers")
     if not np.allclose(found, found.T, rtol=1e-10, atol=1e-10 * np.abs(found).max(initial=0.0)):
         raise ValueError(f"{name} is not symmetric; pass (M + M.T) / 2 if that is what you mean")
     found = 0.5 * (found + found.T)

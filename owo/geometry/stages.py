@@ -28,8 +28,8 @@ class Stages:
         """Add stages (p, columns), taken after ``tasks`` (p,) had ended."""
         self._spent.append(spent)
         self._tasks.append(np.asarray(tasks, dtype=np.float64)[:, None])
-        if len(self._tasks.filled) * self.columns > NUMBERS:
-            kept = slice((len(self._tasks.filled) + 1) % 2, None, 2)  # the last one stays
+        if len(self._tasks) * self.columns > NUMBERS:
+            kept = slice((len(self._tasks) + 1) % 2, None, 2)  # the last one stays
             spent, tasks = self._spent.filled[kept].copy(), self._tasks.filled[kept].copy()
             self._spent, self._tasks = Growing(self.columns), Growing(1)
             self._spent.append(spent)

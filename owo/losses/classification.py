@@ -163,6 +163,8 @@ def _logistic_prox(m: float, step: float) -> float:
     far = step > 8.0 and m < math.log(step)
     u = high if far else low
     for _ in range(100):
+        if far and not u > m:  # no number lies between
+            break
         if far:
             excess = math.log(u - m) + _softplus(u) - math.log(step)
             rise = 1.0 / (u - m) + _sigmoid(u)

@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from owo import kernels
 from owo.doors import as_law, as_loss, refuse_labels, whole
 from owo.guard import Guard, alone
+from owo.iterates import reach_of
 from owo.laws import Account, CoinBetting, acts_across
 from owo.ledger import Ledger
 from owo.rkhs.expansion import NUMBERS, Expansion
 from owo.rkhs.functions import Kernel, as_kernel
 from owo.rkhs.ledger import KernelLedger
-from owo.rkhs.state import Laws, State, begun, ended, learned, reach
+from owo.rkhs.state import Laws, State, begun, ended, learned
 from owo.streams import Block, Task, as_blocks
 from owo.streams.block import table
 from owo.streams.codes import require_hashable
@@ -130,10 +131,10 @@ class KernelOnlineWithinOnline:
         """The function the next prediction in an open ``task`` would use; the bias for any other."""
         require_hashable(task)
         state = self._known("the bias")
-        points, coefficients = state.total.points, -reach(self._laws.outer, state.meta) * state.total.coefficients
+        points, coefficients = state.total.points, -reach_of(self._laws.outer, state.meta) * state.total.coefficients
         own = None if task is None else state.open.get(task)
         if own is not None:
-            scale = reach(self._laws.inner, own.state)
+            scale = reach_of(self._laws.inner, own.state)
             points = np.concatenate([points, own.points])
             coefficients = np.concatenate([coefficients, -scale * own.kept])
         return Expansion(self._laws.kernel, points, coefficients)
@@ -241,13 +242,13 @@ class KernelOnlineWithinOnline:
             state = self._whole(state, done, 1, "new", row)
             own = state.open[key]
             if row + 1 < len(rows):
-                means[: len(own.kept)] -= reach(alone.inner, own.state) * own.kept / len(rows)
+                means[: len(own.kept)] -= reach_of(alone.inner, own.state) * own.kept / len(rows)
         if not average:
             state, _, done = learned(alone, state, rows, labels, key)
             self._whole(state, done, len(rows), "new", 0)
             own = state.open[key]
-            means = -reach(alone.inner, own.state) * own.kept
-        bias = -reach(alone.outer, state.meta) * state.total.coefficients
+            means = -reach_of(alone.inner, own.state) * own.kept
+        bias = -reach_of(alone.outer, state.meta) * state.total.coefficients
         points = np.concatenate([state.total.points, own.points])
         return Expansion(alone.kernel, points, np.concatenate([bias, means[: len(own.points)]]))
 
@@ -299,7 +300,8 @@ class KernelOnlineWithinOnline:
         for k, (account, numbers, tally) in enumerate(rows):
             written.accounts[k], written.tasks[k], written.tallies[k] = account, numbers, tally
             pulls = account[Account._fields.index("pull")] + tally[Account._fields.index("pull")]
-            if not (math.isfinite(numbers.sum() + pulls) and kernels.sound(account) and kernels.sound(tally)):
+            fine = kernels.sound(account.tolist()) and kernels.sound(tally.tolist())
+            if not (fine and math.isfinite(sum(numbers.tolist()) + float(pulls))):
                 raise FloatingPointError(
                     "the sums of a task overflowed, so nothing was learned. Scale the features, or take smaller steps "
                     f"than {self._laws.inner!r} and {self._laws.outer!r}"

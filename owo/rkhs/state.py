@@ -16,6 +16,7 @@ from owo import kernels
 from owo._record import as_state
 from owo.geometry import Identity
 from owo.geometry.identity import no_metric
+from owo.iterates import reach_of
 from owo.rkhs.expansion import shortened
 from owo.rkhs.functions import FIRST, Kernel, products, refuse_asymmetric, refuse_indefinite
 from owo.rows import Gram
@@ -118,11 +119,6 @@ def _fresh(laws: Laws, d: int) -> Open:
     return Open(np.empty((0, d)), np.empty(0), np.empty(0), 0.0, 0.0, 0.0, state, *zeros)
 
 
-def reach(law: Any, row: Array) -> float:
-    """The factor on the sum of gradients in a law's play."""
-    return float(kernels.reach(law, as_state(law.start(), row)))
-
-
 def _above(square: float, terms: float, n: int) -> float:
     """What ``|f|^2`` of n terms is at most, given what was summed up.
 
@@ -147,7 +143,7 @@ def learned(laws: Laws, s: State, X: Array, y: Array, key: Hashable) -> tuple[St
     G, q, lost = (np.zeros(m + o + n) for _ in range(3))
     G[:m], q[m : m + o], lost[m : m + o] = total.coefficients, task.kept, task.lost
     pending, clock, meta, tally = np.zeros(m + o + n + 1), s.clock.copy(), s.meta.copy(), s.tally.copy()
-    theta = np.zeros(m + o + n) if laws.every_point else -reach(laws.outer, meta) * G
+    theta = np.zeros(m + o + n) if laws.every_point else -reach_of(laws.outer, meta) * G
     across = kernels.Across(np.zeros(m + o + n), G, theta, pending, meta, tally, no_metric())
     state, account, row = task.state[None].copy(), task.account[None].copy(), task.task[None].copy()
     within = kernels.Within(q[None], lost[None], state, account, row, np.empty((1, 0)), np.empty((1, 0)))
