@@ -13,6 +13,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy is imported
 
 import argparse  # noqa: E402
+import contextlib  # noqa: E402
 import importlib  # noqa: E402
 import importlib.metadata  # noqa: E402
 import json  # noqa: E402
@@ -27,26 +28,29 @@ SECTIONS = ("stream", "grid", "metric", "optimum", "points", "startup", "growth"
 NAMED = ("owo", "numpy", "numba", "scipy", "cvxpy", "river", "scikit-learn", "vowpalwabbit", "jax", "torch")
 
 
-def machine() -> str:
-    """What it ran on, in a sentence."""
-    found = []
+def versions() -> str:
+    """Of all that is compared."""
+    found = [f"Python {platform.python_version()}"]
     for name in NAMED:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    return ", ".join(found)
+
+
+def machine() -> str:
+    """What it runs on."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
         model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         model = platform.processor() or platform.machine()
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}; {', '.join(found)}."
+    return f"{model}, {os.cpu_count()} cores"
 
 
 def page(sections: list[Section], options: argparse.Namespace, picture: str = "") -> str:
     """All of it as Markdown."""
     command = "python -m benchmarks" + (" --quick" if options.quick else "") + " --docs docs"
-    head = f"# Performance\n\nMade by `{command}` on: {machine()}"
+    head = f"# Performance\n\nMade by `{command}`; {versions()}."
     shown = [f"![Times as fast as each peer]({picture})"] if picture else []
     return "\n\n".join([head, *shown, *(each.markdown() for each in sections)]) + "\n"
 
@@ -85,7 +89,9 @@ def main() -> None:
             0.1 if options.quick else 1.0, options.repetitions
         )
         (options.out / f"{name}.json").write_text(json.dumps(found.measured, indent=1))
-        found.about += f"\nMedians of {options.repetitions} repetitions; of half as many where one is long."
+        found.about += (
+            f"\nMedians of {options.repetitions} repetitions, of half as many where one is long, on: {machine()}."
+        )
         print(found.markdown(), end="\n\n", flush=True)
         done.append(found)
     picture = "performance.png" if figure.draw(done, options.out / "performance.png") else ""
