@@ -14,11 +14,12 @@ from numba.cpython.unsafe.tuple import tuple_setitem
 from numba.extending import intrinsic
 
 from owo._record import RecordType, called_part, is_record, overload_part, part
+from owo.vectors import LONG
 
 WIDTH = 24
 """Lanes that are taken together."""
-ABREAST = 8
-"""Lanes of one vector instruction, where the processor has such long ones."""
+ABREAST = LONG
+"""Lanes of one vector instruction."""
 VECTOR = ir.VectorType(ir.DoubleType(), ABREAST)
 VECTORS = WIDTH // ABREAST
 """In a row."""

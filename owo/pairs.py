@@ -13,12 +13,14 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from owo._record import called_part, fast_part, overload_part
-from owo.vectors import address, dense, everywhere, half_sums, kind_of, plus_product, shuffled, word
+from owo.vectors import LONG, address, dense, everywhere, half_sums, kind_of, plus_product, shuffled, word
 
-WIDTH = 8
+WIDTH = LONG
 """Numbers of a vector."""
 BLOCK = 4
 """Points of a block on either side."""
+COLUMNS = 4 if LONG == 8 else 2
+"""Columns of a block that are summed together, so that all sums stay in registers."""
 VECTOR = kind_of(WIDTH)
 
 
@@ -82,22 +84,26 @@ def _block(_context, X, Z, start, n, width, K, first, i, j):
         zero = ir.Constant(VECTOR, [0.0] * WIDTH)
         sums = [[cgutils.alloca_once_value(builder, zero) for _ in right] for _ in left]
 
-        def add(read):
-            ours, theirs = [read(row) for row in left], [read(row) for row in right]
+        def add(some, read):
+            ours, theirs = [read(row) for row in left], [read(row) for row in right[some]]
             for a, totals in zip(ours, sums, strict=True):
-                for b, total in zip(theirs, totals, strict=True):
+                for b, total in zip(theirs, totals[some], strict=True):
                     builder.store(plus_product(builder, builder.load(total), a, b), total)
 
-        with cgutils.for_range(builder, builder.udiv(width, word(WIDTH))) as loop:
-            at = builder.mul(loop.index, word(WIDTH))
-            add(lambda row: builder.load(address(builder, row, at, WIDTH), align=8))
-        rest = builder.and_(width, word(WIDTH - 1))
-        with builder.if_then(builder.icmp_unsigned("!=", rest, word(0))):
-            at = builder.sub(width, rest)
-            wanted = _first(builder, rest)
-            add(lambda row: _load_some(builder, address(builder, row, at, WIDTH), wanted))
+        def add_all(some):
+            with cgutils.for_range(builder, builder.udiv(width, word(WIDTH))) as loop:
+                at = builder.mul(loop.index, word(WIDTH))
+                add(some, lambda row: builder.load(address(builder, row, at, WIDTH), align=8))
+            rest = builder.and_(width, word(WIDTH - 1))
+            with builder.if_then(builder.icmp_unsigned("!=", rest, word(0))):
+                at = builder.sub(width, rest)
+                wanted = _first(builder, rest)
+                add(some, lambda row: _load_some(builder, address(builder, row, at, WIDTH), wanted))
+
+        for column in range(0, BLOCK, COLUMNS):
+            add_all(slice(column, column + COLUMNS))
         for row, totals in zip(there, sums, strict=True):
-            found = _four_sums(builder, [half_sums(builder, builder.load(total)) for total in totals])
+            found = _four_sums(builder, [_four(builder, builder.load(total)) for total in totals])
             at = builder.mul(builder.add(first, row), builder.extract_value(K.shape, 1))
             builder.store(found, address(builder, K.data, builder.add(at, j), BLOCK), align=8)
         return context.get_dummy_value()
@@ -117,6 +123,11 @@ def _load_some(builder: Any, place: Any, wanted: Any) -> Any:
     kind = ir.FunctionType(VECTOR, [place.type, ir.IntType(32), wanted.type, VECTOR])
     load = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{WIDTH}f64.p0v{WIDTH}f64")
     return builder.call(load, [place, ir.IntType(32)(8), wanted, ir.Constant(VECTOR, [0.0] * WIDTH)])
+
+
+def _four(builder: Any, vector: Any) -> Any:
+    """The numbers of a vector, summed to four."""
+    return vector if vector.type.count == 4 else half_sums(builder, vector)
 
 
 def _four_sums(builder: Any, vectors: list[Any]) -> Any:

@@ -10,7 +10,7 @@ from numba.extending import intrinsic
 
 from owo._record import called_part
 from owo.abreast import ABREAST, VECTOR, VECTORS, vector_of
-from owo.vectors import everywhere, plus_product
+from owo.vectors import LONG, everywhere, plus_product
 
 
 def _sums(builder: Any, n: Any, places: list[Any], begin: list[Any], factors: Any) -> None:
@@ -78,8 +78,9 @@ def accumulate(_context, target, row, origin, at, M, first, stride, n, source, b
     return types.void(target, types.intp, origin, types.intp, M, *integers, source, types.intp), generate
 
 
-ROWS, PART = 4, 3
-"""Rows that are summed together, and vectors of each: every number that is read serves several sums."""
+ROWS, PART = 4, 3 if LONG == 8 else 2
+"""Rows that are summed together, and vectors of each: every number that is read serves several sums, which stay in
+registers."""
 
 
 @intrinsic

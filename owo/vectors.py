@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from owo._fingerprint import STRICT
 from owo._record import fast_part, overload_part, part
+
+LONG = 8 if binding.get_host_cpu_features().get("avx512f", False) else 4
+"""Numbers of the longest vectors that a processor has: 8 with 32 registers for them, or 4 with 16."""
 
 WIDTH = 4
 """Numbers of the longest vector. With 8, d = 13 takes a tenth longer, and d = 100 a tenth less."""
