@@ -173,7 +173,7 @@ def test_a_broken_certificate_is_told():
     learner.run(block)
     comparator = hindsight.best_bias(owo.Absolute(), block, 0.3)
     learner.ledger.check(comparator)
-    learner.ledger._tasks.filled.base[:, 0] += 1e6  # a mixture that lost more than it may
+    learner.ledger._tasks.filled.base[: len(learner.ledger), 0] += 1e6  # a mixture that lost more than it may
     with pytest.raises(owo.CertificateViolation, match="beyond the best configuration"):
         learner.ledger.check(comparator)
 
