@@ -386,6 +386,8 @@ class TuningFreeLedger:
         ``min_c L_c + Delta + ln K / eta`` of ``owo.aggregate``, where predictions are kept within a range, less what
         the best configuration lost as it ran: below 0 where the range helped more than mixing costs at most.
         """
+        if not len(self):
+            return np.empty(0)
         least: Array = self.configurations.cumulative_loss().min(axis=1)
         return self._mixing + self._tasks.filled[:, 3] - least
 

@@ -533,6 +533,7 @@ def test_before_any_data_new_tasks_are_met_in_the_metric(metric):
     for learner in (plain, told):
         np.testing.assert_allclose(learner.adapt(*data), fixed.adapt(*data))
     np.testing.assert_array_equal(plain.predict(data[0]), [0.0, 0.0])
+    assert plain.ledger.bound.shape == told.ledger.bound.shape == (0,)
     with pytest.raises(ValueError, match="before any data"):
         _ = plain.bias
     with pytest.raises(ValueError, match="no task"):
