@@ -150,7 +150,7 @@ register_default(RecordType)(models.TupleModel)
 _known: dict[str, type] = {}
 _records: set[type] = set()
 _named: dict[str, int] = {}
-_published: dict[str, list[Any]] = {}
+_published: dict[str, tuple[Any, ...]] = {}
 _kinds: dict[type, type[RecordType]] = {}
 
 
@@ -172,19 +172,23 @@ def _publish(cls: type, name: str, method: pytypes.FunctionType) -> None:
     Numba folds the call's arguments by the signature of ``implementation``, one for all records: hence the borrowed
     one, and a kind of type of its own for a class whose method of that name takes other arguments.
     """
-    parameters = [p.replace(annotation=p.empty) for p in inspect.signature(method).parameters.values()]
-    shape = [(p.kind, p.default) for p in parameters]
+    code = method.__code__
+    variable = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+    shape = code.co_argcount, code.co_kwonlyargcount, variable, method.__defaults__, method.__kwdefaults__
     if _published.get(name) == shape:
         return
     kind = RecordType
     if name in _published:
-        kind = _kinds.setdefault(cls, type("RecordType", (RecordType,), {}))
-        register_default(kind)(models.TupleModel)
+        if cls not in _kinds:
+            _kinds[cls] = type("RecordType", (RecordType,), {})
+            register_default(_kinds[cls])(models.TupleModel)
+        kind = _kinds[cls]
     _published.setdefault(name, shape)
 
     def implementation(self: RecordType, *_args: types.Type) -> Callable[..., Any] | None:
         return getattr(self.instance_class, name, None)
 
+    parameters = [p.replace(annotation=p.empty) for p in inspect.signature(method).parameters.values()]
     implementation.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     overload_method(kind, name, strict=False)(implementation)
 
