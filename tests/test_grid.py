@@ -183,6 +183,13 @@ def test_a_configuration_that_overflows_is_lost_alone():
         ledger[0]
     with pytest.raises(FloatingPointError, match="take smaller steps"):
         grid.learner(0)
+    nothing = owo.hindsight.Comparator("0", np.zeros(1), np.zeros((1, 1)), np.full(4, 5.0))
+    for of in ("regret", "certificate"):
+        found = getattr(ledger, of)(nothing)
+        assert np.isinf(found[:, 0]).all() and np.isfinite(found[:, 1]).all()
+    for number in (2, -3, "best", slice(0, 1)):
+        with pytest.raises(IndexError, match="there are 2"):
+            ledger[number]
 
 
 def test_losses_alone_take_less_and_have_no_ledgers():

@@ -76,3 +76,7 @@ def test_a_learner_that_two_functions_give_is_refused_the_second_time():
 def test_what_is_no_job_is_told(job):
     with pytest.raises(TypeError, match="pair"):
         owo.run_many([job])
+    with pytest.raises(TypeError, match="jobs is None"):
+        owo.run_many(None)
+    with pytest.raises(TypeError, match="the learner is 3"):
+        owo.run_many([(3, BLOCK)])
