@@ -44,7 +44,8 @@ from owo.spill import Spill
 from owo.streams import Block, Task
 
 if TYPE_CHECKING:
-    from owo.grid import Configuration, Grid
+    from owo.configurations import Configuration
+    from owo.grid import Grid
     from owo.intervals import Intervals
     from owo.many import run_many
     from owo.merging import merged
@@ -54,7 +55,7 @@ __version__ = "0.1.0"
 
 _LATER = ("checks", "exact", "hindsight", "oracles", "plotting", "reference", "river", "rkhs", "sklearn", "streams")
 _HOMES = {
-    "Configuration": "grid",
+    "Configuration": "configurations",
     "Grid": "grid",
     "Intervals": "intervals",
     "TuningFree": "tuning_free",

@@ -10,7 +10,8 @@ import scipy.sparse
 from games import name, stream, tried
 
 import owo
-from owo.grid import Configuration, Grid
+from owo.configurations import Configuration
+from owo.grid import Grid
 
 STRENGTHS, STEPS = (0.1, 1.0, 3.0), (0.01, 0.3)
 INNER = {

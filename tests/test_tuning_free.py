@@ -12,7 +12,8 @@ from owo import aggregate, hindsight
 from owo.aggregate import Mixed, Mixture
 from owo.growing import Growing
 from owo.streams import Encoding, Synthetic, datasets
-from owo.tuning_free import TuningFreeLedger, configurations_for
+from owo.tuning_free import configurations_for
+from owo.tuning_free_ledger import TuningFreeLedger
 
 
 def mixed_plainly(losses, predictions, share):
