@@ -154,6 +154,11 @@ _published: dict[str, tuple[Any, ...]] = {}
 _kinds: dict[type, type[RecordType]] = {}
 
 
+_METHOD = {"forceinline": True, "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
+"""Options of methods in kernels. Left a call, one that takes arrays costs as much as all else of a point. Whether it
+may allocate, and how it rounds, numba takes from the caller."""
+
+
 def _typeof_record(value: Any, _context: object) -> RecordType:
     cls = type(value)
     return _kinds.get(cls, RecordType)(tuple(numba.typeof(v) for v in value), cls)
@@ -167,7 +172,7 @@ def _restore(label: str, module: str, field_types: tuple[types.Type, ...]) -> Re
 
 
 def _publish(cls: type, name: str, method: pytypes.FunctionType) -> None:
-    """Let kernels call the method ``name`` of records: the class's own Python function is compiled.
+    """Let kernels call the method ``name`` of records: the class's own Python function is compiled, and inlined.
 
     Numba folds the call's arguments by the signature of ``implementation``, one for all records: hence the borrowed
     one, and a kind of type of its own for a class whose method of that name takes other arguments.
@@ -190,7 +195,7 @@ def _publish(cls: type, name: str, method: pytypes.FunctionType) -> None:
 
     parameters = [p.replace(annotation=p.empty) for p in inspect.signature(method).parameters.values()]
     implementation.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    overload_method(kind, name, strict=False)(implementation)
+    overload_method(kind, name, strict=False, jit_options=_METHOD)(implementation)
 
 
 # --------------------------------------------------------------------------------------------------- kernels

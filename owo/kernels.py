@@ -32,9 +32,10 @@ LOSS, OVERLAP, PENDING = range(3)
 # ... and of the learner's clock.
 POINTS, ENDED, OPEN = range(3)
 
-AHEAD, WIDE = 16, 128
-"""Rows are asked for this far ahead of their use, if they have at most ``WIDE`` numbers; longer rows the processor
-follows by itself. Where memory is the limit this is worth half as much speed again (``make bench``)."""
+AHEAD, COMING, WIDE = 16, 320, 128
+"""Rows are asked for this many ahead of their use, or as many as have ``COMING`` numbers, where they have at most
+``WIDE`` each; longer rows the processor follows by itself, and asking would only be in its way. Where memory is the
+limit this is worth half as much speed again (``make bench``)."""
 
 
 @part
@@ -42,6 +43,12 @@ def clear(row):
     """Set to zero."""
     for k in range(row.shape[0]):
         row[k] = 0.0
+
+
+@part
+def lead(d):
+    """How many rows ahead of its use a row of d numbers is asked for; 0 where it is not."""
+    return min(AHEAD, COMING // d) if d <= WIDE else 0
 
 
 @part
@@ -287,8 +294,7 @@ def run(
     meta = as_state(outer.start(), meta_row)
     tally = as_state(ACCOUNT, tally_row)
     n, d = y.shape[0], G.shape[0]
-    ahead = AHEAD if d <= WIDE else 0
-    scattered = mixed and d <= WIDE
+    ahead = lead(d)
     all_points = written.losses.shape[0] == n
     r = row = at = 0
     while r < n:
@@ -304,8 +310,9 @@ def run(
                 opened = float(clock[ENDED])
                 clock[OPEN] += 1
                 geometry.begin(metric, own)
-            bring_near(X, min(r + ahead, n - 1))
-            if scattered:
+            if ahead:
+                bring_near(X, min(r + ahead, n - 1))
+            if mixed and ahead:
                 coming = slots[task[min(r + AHEAD, n - 1)]]
                 prefetch(sums, coming)
                 prefetch(states, coming)

@@ -17,16 +17,15 @@ import numpy as np
 from owo._record import as_state, keep, lean_kernel, part
 from owo.kernels import (
     ACCOUNT,
-    AHEAD,
     ENDED,
     OPEN,
     POINTS,
     ROUNDS,
     TASK,
-    WIDE,
     compensated,
     end,
     finite,
+    lead,
     place,
     reach,
     settle,
@@ -81,7 +80,7 @@ def run(
     meta = as_state(outer.start(), meta_row)
     tally = as_state(ACCOUNT, tally_row)
     n, size = y.shape[0], G.shape[0]
-    ahead = AHEAD if size <= WIDE * p.shape[0] else 0
+    ahead = lead(size // p.shape[0])
     all_points = written.losses.shape[0] == n
     r = row = at = 0
     while r < n:
@@ -96,7 +95,8 @@ def run(
             if account[ROUNDS] == 0.0:
                 opened = float(clock[ENDED])
                 clock[OPEN] += 1
-            bring_near(X, min(r + ahead, n - 1))
+            if ahead:
+                bring_near(X, min(r + ahead, n - 1))
             products(X, r, theta, base)
             products(X, r, q, along)
             moved = 0.0
