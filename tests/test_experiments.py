@@ -250,7 +250,7 @@ class Halving(NamedTuple):
     def observe(self, state, along, norm2): return (state[0] + 1.0,)
 
 methods = [Method("mine", lambda loss, at, known: owo.OnlineWithinOnline(loss, Halving(), owo.CoinBetting()))]
-loss = owo.Huber(0.5)
+loss = owo.Squared()
 
 def stream(rng):
     for _ in range(20):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import scores
-from games import ACROSS, beside, name
+from games import ACROSS, beside, name, tried
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scores import KINDS, Brier, stream
@@ -157,9 +157,11 @@ def tight(law):
     return law._replace(limit=0.5) if isinstance(law, owo.CoinBetting) else law
 
 
+SOME = [(i, j) for i in range(len(KINDS)) for j in range(len(ACROSS)) if tried(i, j, of=2)]
+
+
 @pytest.mark.parametrize("update", UPDATES)
-@pytest.mark.parametrize("j", range(len(ACROSS)), ids=[name(law) for law in ACROSS])
-@pytest.mark.parametrize("i", range(len(KINDS)), ids=[kind.__name__ for kind in KINDS])
+@pytest.mark.parametrize(("i", "j"), SOME, ids=[f"{KINDS[i].__name__}-{name(ACROSS[j])}" for i, j in SOME])
 def test_runs_equal_the_algorithm_written_with_matrices(i, j, update):
     rng, loss = np.random.default_rng(5), KINDS[i](3)
     block = stream(rng, 3, [6, 1, 9, 4], 5, 1.0, "random")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from games import CLASSIFICATION, LOSSES, ORDERS, WITHIN, beside, name, stream
+from games import CLASSIFICATION, LOSSES, ORDERS, WITHIN, beside, name, stream, tried
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,10 +17,9 @@ LINEAR = Polynomial(1, 0.0)
 KERNELS = (Gaussian(0.7), Gaussian(3.0), Polynomial(2, 1.0), LINEAR)
 GAMES = [(i, (3 * i + 4 * k) % 8) for i in range(len(LOSSES)) for k in range(2)]
 """A loss and an inner law: every one twice."""
-ONCE = pytest.mark.parametrize(
-    ("i", "j"), GAMES[::2], ids=[f"{name(LOSSES[i])}-{name(WITHIN[j])}" for i, j in GAMES[::2]]
-)
-"""Every loss once, and every law."""
+FIRST = [game for k, game in enumerate(GAMES[::2]) if tried(k, 0)]
+"""Every loss once, and every law; or a third of these."""
+ONCE = pytest.mark.parametrize(("i", "j"), FIRST, ids=[f"{name(LOSSES[i])}-{name(WITHIN[j])}" for i, j in FIRST])
 
 
 def streamed(seed=0, tasks=12, d=3, loss=owo.Absolute(), scale=1.0, order="random", interleaved=False):

@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 import pytest
 import scipy.sparse
-from games import LOSSES, name
+from games import LOSSES, name, tried
 
 import owo
 from owo.geometry import Diagonal, Full, Identity, Scalar
@@ -50,7 +50,7 @@ def test_sparse_points_give_the_numbers_of_dense_ones(geometry, update, mixed):
     assert np.allclose(comparator.weights, owo.hindsight.given_bias(owo.Absolute(), dense, 0.5, np.ones(12)).weights)
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=name)
+@pytest.mark.parametrize("loss", [loss for i, loss in enumerate(LOSSES) if tried(i, 0)], ids=name)
 def test_every_loss_takes_sparse_points(loss):
     X, y, task = problem(labels="signs")
     dense, sparse = from_arrays(X, y, task), from_arrays(scipy.sparse.csr_array(X), y, task)
