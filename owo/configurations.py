@@ -16,9 +16,6 @@ from owo.laws import CoinBetting, DualAveraging, Frozen
 
 Array = NDArray[np.float64]
 
-NUMBERS = len(kernels.ACCOUNT)
-"""Of an account."""
-
 
 class Configuration(NamedTuple):
     """What one learner of a grid is made of: see ``OnlineWithinOnline``."""
@@ -68,13 +65,16 @@ class Group:
     at_meta: int
     states: int
     """numbers of the state across tasks"""
+    kept: tuple[tuple[int, ...], tuple[int, ...]]
+    """numbers of accounts that are written down, of tasks and of the stream"""
 
     @classmethod
     def of(cls, configurations: Sequence[Configuration], members: list[int], centre: Array, mapped: bool) -> Group:
         """Their lanes, before any data."""
         pairs = [(configurations[number].inner, moving(configurations[number].outer)) for number in members]
         at_meta, after, _ = lanes.places(*pairs[0])
-        return cls(members, lanes.begin(pairs, centre, mapped), at_meta, after - at_meta)
+        kept = lanes.kept(pairs[0][0]), lanes.kept(pairs[0][1])
+        return cls(members, lanes.begin(pairs, centre, mapped), at_meta, after - at_meta, kept)
 
     @property
     def columns(self) -> Any:
@@ -93,4 +93,5 @@ class Group:
         rows, total, play = (
             each[block].reshape(-1, WIDTH)[:, lane] for each in (self.lanes.rows, self.lanes.total, self.lanes.play)
         )
-        return total, play, rows[self.at_meta : self.at_meta + self.states], rows[lanes.OF_STREAM :][:NUMBERS]
+        account = rows[lanes.OF_STREAM :][: len(kernels.ACCOUNT)]
+        return total, play, rows[self.at_meta : self.at_meta + self.states], account

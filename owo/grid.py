@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from owo import lanes
 from owo._record import is_record
-from owo.configurations import NUMBERS, Group, as_configurations, kind_of, moving
+from owo.configurations import Group, as_configurations, kind_of, moving
 from owo.doors import as_law, as_loss, as_vector, refuse_labels, refuse_open, whole
 from owo.geometry import Fixed
 from owo.geometry.matrices import as_psd
@@ -44,8 +44,8 @@ class Grid:
     bias : array (d,), where all begin; default zeros
     metric : M inside tasks, ``w = theta - c_i M q``, the same for all: a number, a diagonal (d,) or a matrix (d, d);
         default 1
-    certificates : whether to keep what certificates need: 112 bytes a task and configuration, beside 8 for its loss,
-        and up to a third of the time
+    certificates : whether to keep what certificates need: 80 bytes a task and configuration, or 8 or 16 more
+        where laws clip, beside 8 for its loss, and up to a third of the time
 
     Attributes
     ----------
@@ -226,7 +226,7 @@ class Grid:
         noted, column = [], 0
         for group in self.groups or ():
             C = len(group.members)
-            accounts = tuple(np.empty((2, tasks * NUMBERS, C))) if self.certificates else ()
+            accounts = tuple(np.empty((tasks * len(each), C)) for each in group.kept) if self.certificates else ()
             noted.append(lanes.Noted(points[0], points[1], column, accounts, np.empty((tasks, C))))
             column += C
         return noted

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owo import kernels, lanes
-from owo.configurations import NUMBERS, Configuration
+from owo.configurations import Configuration
 from owo.growing import Growing
 from owo.ledger import Ledger
 from owo.streams import Block
@@ -153,7 +153,7 @@ class GridLedger:
         """
         if not isinstance(number, (int, np.integer)) or not -len(self) <= number < len(self):
             raise IndexError(f"there is no configuration {number!r}; there are {len(self)}, numbered from 0")
-        inner, outer, _ = self.configurations[number]
+        inner, outer, update = self.configurations[number]
         number %= len(self)
         if self.failed[number]:
             raise FloatingPointError(f"configuration {number} overflowed: {inner!r}, {outer!r}; take smaller steps")
@@ -166,8 +166,12 @@ class GridLedger:
             if number in group.members and accounts:
                 place = group.members.index(number)
                 written = kernels.room(0, len(self._keys), 0, len(self._grid.centre))
-                written.accounts[:] = np.concatenate([each[:, place] for each in accounts]).reshape(-1, NUMBERS)
-                written.tallies[:] = np.concatenate([each[:, place] for each in tallies]).reshape(-1, NUMBERS)
+                seen = self.rounds if update == "point" else np.ones(self.tasks)  # gradients, across tasks
+                counts, rows = (self.rounds, np.cumsum(seen)), (written.accounts, written.tallies)
+                for out, columns, table, rounds in zip(rows, group.kept, (accounts, tallies), counts, strict=True):
+                    out[:] = 0.0
+                    out[:, kernels.ROUNDS] = rounds
+                    out[:, columns] = np.concatenate([each[:, place] for each in table]).reshape(-1, len(columns))
                 written.tasks[:] = 0.0
                 written.tasks[:, kernels.LOSS] = self.losses[:, number]
                 ledger.append(self._keys, range(len(self._keys)), written, np.empty((0, 1)))

@@ -37,7 +37,7 @@ from owo.abreast import (
     size,
     state_of,
 )
-from owo.kernels import ACCOUNT, EXCESS, PULL, compensated, finite, reach, settle, suffer
+from owo.kernels import ACCOUNT, EXCESS, PULL, ROUNDS, compensated, finite, reach, settle, suffer
 from owo.laws import never_clips
 from owo.pairs import inner_products
 from owo.products import accumulate, accumulate_all, meet
@@ -150,14 +150,15 @@ class Noted(NamedTuple):
     column: Any
     """where in the two arrays above these lanes begin, which may stand beside others"""
     accounts: tuple[Any, ...]
-    """of tasks and of the stream, a row a number: (7 T, C) each; none if there will be no certificates, and then
-    nothing of them is worked out"""
+    """of tasks and of the stream, a row a number that is ``kept``: (5 T, C) or (6 T, C); none if there will be no
+    certificates, and then nothing of them is worked out"""
     tasks: Any
     """summed losses"""
 
     def of_tasks(self, first: int, last: int, points: Any) -> Noted:
         """The part of it for some of the tasks, with other room for their points."""
-        accounts = tuple(each[first * len(ACCOUNT) : last * len(ACCOUNT)] for each in self.accounts)
+        rows = [len(each) // len(self.tasks) for each in self.accounts]
+        accounts = tuple(each[first * k : last * k] for each, k in zip(self.accounts, rows, strict=True))
         losses, predictions = points
         return Noted(losses, predictions, self.column, accounts, self.tasks[first:last])
 
@@ -170,15 +171,38 @@ def places(inner, outer):
     return at_meta, at_inner, at_inner + size(inner)
 
 
+def _may_clip(kind):
+    return kind.clip is not never_clips
+
+
 def clips(law):
     """Whether a law may clip gradients; known when the code is compiled."""
-    return type(law).clip is not never_clips
+    return _may_clip(type(law))
 
 
 @overload_part(clips)
 def _clips(law):
-    found = law.instance_class.clip is not never_clips
+    found = _may_clip(law.instance_class)
     return lambda law: found
+
+
+def kept(law: Any) -> tuple[int, ...]:
+    """Which numbers of a law's accounts are written down: not those that are known without it.
+
+    These are how many rounds there were, and what a law cut off that never clips.
+    """
+    return _to_keep(type(law))
+
+
+@overload_part(kept)
+def _kept(law):
+    found = _to_keep(law.instance_class)
+    return lambda law: found
+
+
+def _to_keep(kind: type) -> tuple[int, ...]:
+    known = (ROUNDS,) if _may_clip(kind) else (ROUNDS, EXCESS)
+    return tuple(k for k in range(len(ACCOUNT)) if k not in known)
 
 
 @part
@@ -300,19 +324,21 @@ def end(inner, outer, every_point, mapped, apart, rows, centre, total, play, sum
         put(rows, OF_STREAM + PULL, c, math.sqrt(get(rows, BASE, c)))
 
 
-def hand_out_accounts(rows, accounts, task, first, lanes):
+def hand_out_accounts(inner, outer, rows, accounts, task, first, lanes):
     """Write the accounts of a task, and of the stream up to it, if they are kept."""
 
 
 @overload_part(hand_out_accounts)
-def _hand_out_accounts(rows, accounts, task, first, lanes):
+def _hand_out_accounts(inner, outer, rows, accounts, task, first, lanes):
     if not len(accounts):
-        return lambda rows, accounts, task, first, lanes: None
+        return lambda inner, outer, rows, accounts, task, first, lanes: None
 
-    def implementation(rows, accounts, task, first, lanes):
-        for k in range(len(ACCOUNT)):
-            hand_out(rows, OF_TASK + k, accounts[0], task * len(ACCOUNT) + k, first, lanes)
-            hand_out(rows, OF_STREAM + k, accounts[1], task * len(ACCOUNT) + k, first, lanes)
+    def implementation(inner, outer, rows, accounts, task, first, lanes):
+        ours, theirs = kept(inner), kept(outer)
+        for k in range(len(ours)):
+            hand_out(rows, OF_TASK + ours[k], accounts[0], task * len(ours) + k, first, lanes)
+        for k in range(len(theirs)):
+            hand_out(rows, OF_STREAM + theirs[k], accounts[1], task * len(theirs) + k, first, lanes)
 
     return implementation
 
@@ -332,7 +358,7 @@ def write(inner, outer, rows, noted, task, first, lanes):
         put(rows, VALUE, c, total)
     there = noted.tasks.shape[1] - first
     hand_out(rows, VALUE, noted.tasks, task, first, there)
-    hand_out_accounts(rows, noted.accounts, task, first, there)
+    hand_out_accounts(inner, outer, rows, noted.accounts, task, first, there)
     for c in range(lanes):
         law = record_of(inner, rows, at_inner, c)
         keep_lane(law.start(), rows, STATES, c)
