@@ -441,14 +441,22 @@ def prefetch(rows: np.ndarray, r: int) -> None:
     """Ask for row r of an array (n, d) in C order to be brought near, ahead of its use. Changes no number."""
 
 
+def prefetch_next(rows: np.ndarray, r: int) -> None:
+    """As ``prefetch``, for rows that come one after another: into the second cache, where many of them may wait."""
+
+
 @overload_part(prefetch)
 def _prefetch(rows: types.Type, r: types.Type) -> Callable[..., Any]:
-    return lambda rows, r: _bring_near(rows, r)
+    return lambda rows, r: _into_all(rows, r)
 
 
-@intrinsic
-def _bring_near(_context: Any, rows: types.Type, r: types.Type) -> tuple[Any, Callable[..., Any]]:
-    """``llvm.prefetch`` (for reading, into all caches) of every cache line of a row."""
+@overload_part(prefetch_next)
+def _prefetch_next(rows: types.Type, r: types.Type) -> Callable[..., Any]:
+    return lambda rows, r: _into_second(rows, r)
+
+
+def _fetching(locality: int) -> Any:
+    """``llvm.prefetch``, for reading, of every cache line of a row; into all caches with a locality of 3."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -460,7 +468,10 @@ def _bring_near(_context: Any, rows: types.Type, r: types.Type) -> tuple[Any, Ca
         first = builder.and_(start, address(-LINE))  # a row may begin within a line
         lines = cgutils.for_range_slice(builder, first, builder.add(start, size), address(LINE), inc=True)
         with lines as (at, _):
-            builder.call(fetch, [builder.inttoptr(at, byte), whole(0), whole(3), whole(1)])
+            builder.call(fetch, [builder.inttoptr(at, byte), whole(0), whole(locality), whole(1)])
         return context.get_dummy_value()
 
-    return types.void(rows, r), generate
+    return intrinsic(lambda _context, rows, r: (types.void(rows, r), generate))
+
+
+_into_all, _into_second = _fetching(3), _fetching(2)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from numba.core import types
 
-from owo._record import fast_part, overload_part, part, prefetch
+from owo._record import fast_part, overload_part, part, prefetch_next
 from owo.vectors import add, dot, dots
 
 
@@ -110,7 +110,7 @@ def bring_near(X, r):
 
 @overload_part(bring_near)
 def _bring_near(X, r):
-    return (lambda X, r: prefetch(X, r)) if _kind(X) is None else (lambda X, r: None)
+    return (lambda X, r: prefetch_next(X, r)) if _kind(X) is None else (lambda X, r: None)
 
 
 def meet(X: Any, r: int, a: Any, b: Any) -> Any:
