@@ -1,4 +1,4 @@
-"""Numbers of many learners side by side: arrays whose rows hold one number of ``WIDTH`` lanes each.
+"""Numbers of many learners side by side: arrays whose rows hold one number of ``LANES`` lanes each.
 
 A row is addressed without wrap-around and at a distance from others that the compiler knows, so that it can take
 several lanes at a time. Compiled code only.
@@ -16,20 +16,20 @@ from numba.extending import intrinsic
 from owo._record import RecordType, called_part, is_record, overload_part, part
 from owo.vectors import LONG
 
-WIDTH = 24
+LANES = 24
 """Lanes that are taken together."""
 ABREAST = LONG
 """Lanes of one vector instruction."""
 VECTOR = ir.VectorType(ir.DoubleType(), ABREAST)
-VECTORS = WIDTH // ABREAST
+VECTORS = LANES // ABREAST
 """In a row."""
 
 
 def _place(context: Any, builder: Any, signature: Any, arguments: Any, extra: int = 0) -> Any:
-    """Where entry ``row WIDTH + lane`` of a flat array is; rows and lanes are never negative."""
+    """Where entry ``row LANES + lane`` of a flat array is; rows and lanes are never negative."""
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     row = builder.add(arguments[1], context.get_constant(types.intp, extra), flags=("nsw", "nuw"))
-    start = builder.mul(row, context.get_constant(types.intp, WIDTH), flags=("nsw", "nuw"))
+    start = builder.mul(row, context.get_constant(types.intp, LANES), flags=("nsw", "nuw"))
     return builder.gep(array.data, [builder.add(start, arguments[2], flags=("nsw", "nuw"))], inbounds=True)
 
 
@@ -143,13 +143,13 @@ def _keep_lane(values, rows, row, lane):
 @part
 def fill(rows, row, value):
     """A row of one number."""
-    for c in range(WIDTH):
+    for c in range(LANES):
         put(rows, row, c, value)
 
 
 @intrinsic
 def _hand_out_all(_context, rows, row, table, i, first):
-    """``table[i, first : first + WIDTH] = rows[row]``."""
+    """``table[i, first : first + LANES] = rows[row]``."""
 
     def generate(context, builder, signature, arguments):
         rows, row, table, i, first = arguments
@@ -170,7 +170,7 @@ def _hand_out_all(_context, rows, row, table, i, first):
 @called_part
 def hand_out(rows, row, table, i, first, lanes):
     """Write a row, up to ``lanes`` of it, into ``table[i]`` from column ``first`` on."""
-    if lanes >= WIDTH:
+    if lanes >= LANES:
         _hand_out_all(rows, row, table, i, first)
     else:
         for c in range(lanes):

@@ -125,7 +125,7 @@ def copy(points, span, source, target):
 
 
 @part
-def settle(loss, data, span, v, enough, limit):
+def approach(loss, data, span, v, enough, limit):
     """Newton steps to the proximal point of the present anchor; ``sum_i c_i (s_i - a_i)^2`` and how many they were."""
     k, steps = data.rows.shape[1], 0
     H, g, direction = data.room.wide, data.room.wide[k], data.room.wide[k + 1]
@@ -179,7 +179,7 @@ def climb(loss, data, strength, goal, shifts, results):
                 softness = max(0.2 * softness, 1e-14)
             before = moved
             anchor(data, span, v, softness)
-            moved, taken = settle(loss, data, span, v, 0.5 * min(accuracy, still), goal.limit - steps)
+            moved, taken = approach(loss, data, span, v, 0.5 * min(accuracy, still), goal.limit - steps)
             steps += taken + 1
         copy(data.points, span, KEPT, SLOPE)
         results[t, STEPS] = steps

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from owo import kernels, lanes
 from owo._record import is_record
-from owo.abreast import WIDTH
+from owo.abreast import LANES
 from owo.laws import CoinBetting, DualAveraging, Frozen
 
 Array = NDArray[np.float64]
@@ -84,14 +84,14 @@ class Group:
 
     def numbers(self, row: int) -> Array:
         """A row of scalars, one a member."""
-        rows = self.lanes.rows.reshape(len(self.lanes.rows), -1, WIDTH)[:, row]
+        rows = self.lanes.rows.reshape(len(self.lanes.rows), -1, LANES)[:, row]
         return np.asarray(rows.ravel()[: len(self.members)])
 
     def state(self, place: int) -> tuple[Array, Array, Array, Array]:
         """G, theta, state and account of the learner across tasks."""
-        block, lane = divmod(place, WIDTH)
+        block, lane = divmod(place, LANES)
         rows, total, play = (
-            each[block].reshape(-1, WIDTH)[:, lane] for each in (self.lanes.rows, self.lanes.total, self.lanes.play)
+            each[block].reshape(-1, LANES)[:, lane] for each in (self.lanes.rows, self.lanes.total, self.lanes.play)
         )
         account = rows[lanes.OF_STREAM :][: len(kernels.ACCOUNT)]
         return total, play, rows[self.at_meta : self.at_meta + self.states], account

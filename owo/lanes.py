@@ -9,10 +9,10 @@ the pieces before left in q, theta and G comes in by products of matrices, befor
 its last. Where the bias moves after every point, ``<x_i, G_{i-1}>`` is found the same way; and where no law clips,
 ``M = I`` and both learners see the same gradients, what the piece itself adds to both is the same number. So a point
 costs a lane about ``2 d + PIECE / 2`` multiplications, and d more in a task of several pieces, without a branch, on
-``WIDTH`` lanes side by side.
+``LANES`` lanes side by side.
 
 Scalars are the same code as for one learner (``kernels.suffer``, ``kernels.settle``). Every number of a lane that is
-not a vector lies in one array, a row of ``WIDTH`` lanes each: see ``owo.abreast``.
+not a vector lies in one array, a row of ``LANES`` lanes each: see ``owo.abreast``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 
 from owo._record import called_part, fast_part, lean_kernel, overload_part, part
 from owo.abreast import (
-    WIDTH,
+    LANES,
     copy_row,
     fill,
     get,
@@ -38,7 +38,7 @@ from owo.abreast import (
     state_of,
 )
 from owo.kernels import ACCOUNT, EXCESS, PULL, ROUNDS, compensated, finite, reach, settle, suffer
-from owo.laws import never_clips
+from owo.laws import may_clip
 from owo.pairs import inner_products
 from owo.products import accumulate, accumulate_all, meet
 from owo.slots import aligned
@@ -102,11 +102,11 @@ def square(rows, row, vectors, d):
 
 
 class Lanes(NamedTuple):
-    """Arrays of all lanes, a row a block of ``WIDTH`` lanes, flat inside."""
+    """Arrays of all lanes, a row a block of ``LANES`` lanes, flat inside."""
 
     rows: Any
     total: Any
-    """sums of gradients G, (blocks, d WIDTH)"""
+    """sums of gradients G, (blocks, d LANES)"""
     play: Any
     """theta"""
     sums: Any
@@ -171,18 +171,14 @@ def places(inner, outer):
     return at_meta, at_inner, at_inner + size(inner)
 
 
-def _may_clip(kind):
-    return kind.clip is not never_clips
-
-
 def clips(law):
     """Whether a law may clip gradients; known when the code is compiled."""
-    return _may_clip(type(law))
+    return may_clip(type(law))
 
 
 @overload_part(clips)
 def _clips(law):
-    found = _may_clip(law.instance_class)
+    found = may_clip(law.instance_class)
     return lambda law: found
 
 
@@ -201,7 +197,7 @@ def _kept(law):
 
 
 def _to_keep(kind: type) -> tuple[int, ...]:
-    known = (ROUNDS,) if _may_clip(kind) else (ROUNDS, EXCESS)
+    known = (ROUNDS,) if may_clip(kind) else (ROUNDS, EXCESS)
     return tuple(k for k in range(len(ACCOUNT)) if k not in known)
 
 
@@ -258,7 +254,7 @@ def step_in_both(loss, inner, outer, accounts, apart, rows, at_centre, x2, lengt
 @called_part
 def move_over(total, sums, d):
     """``G += q``, ``q = 0``."""
-    for k in range(d * WIDTH):
+    for k in range(d * LANES):
         put(total, 0, k, get(total, 0, k) + get(sums, 0, k))
         put(sums, 0, k, 0.0)
 
@@ -267,7 +263,7 @@ def move_over(total, sums, d):
 def any_clipped(rows):
     """Whether a gradient of the task was clipped in any lane."""
     excess = 0.0
-    for c in range(WIDTH):
+    for c in range(LANES):
         excess += get(rows, OF_TASK + EXCESS, c)
     return not excess == 0.0
 
@@ -277,7 +273,7 @@ def advance(rows, centre, total, play, sums, d):
     """``G += kept q``, ``theta = centre - scale G``, ``q = 0``; kept and scale stand in rows, ``|G|^2`` comes there."""
     for k in range(d):
         at = centre[k]
-        for c in range(WIDTH):
+        for c in range(LANES):
             new = get(total, k, c) + get(rows, SLOPE, c) * get(sums, k, c)
             put(total, k, c, new)
             put(play, k, c, at - get(rows, VALUE, c) * new)
@@ -426,7 +422,7 @@ def run(loss, inner, outer, every_point, mapped, X, Z, y, offsets, centre, lanes
     before the next one comes. Of all blocks, these are those from ``first`` on.
     """
     apart = mapped or clips(inner) or clips(outer)
-    width = room.slopes.shape[0] // PIECE  # WIDTH, which the compiler must not know: it would not use vectors
+    width = room.slopes.shape[0] // PIECE  # LANES, which the compiler must not know: it would not use vectors
     task, start, tasks = 0, offsets[0], offsets.shape[0] - 1
     while task < tasks:
         begun, whole = start > offsets[task], task
@@ -450,28 +446,28 @@ def run(loss, inner, outer, every_point, mapped, X, Z, y, offsets, centre, lanes
                 n = min(offsets[t + 1], stop) - at
                 stretch(
                     loss, inner, outer, every_point, mapped, apart, X, Z, y, at, n, at - start, begun and t == task,
-                    rows, total, play, sums, seen, lost, room, noted, (first + b) * WIDTH, width,
+                    rows, total, play, sums, seen, lost, room, noted, (first + b) * LANES, width,
                 )  # fmt: skip
                 at += n
                 if at == offsets[t + 1]:
                     end(
                         inner, outer, every_point, mapped, apart, rows, centre, total, play, sums, seen, lost, width,
                     )  # fmt: skip
-                    write(inner, outer, rows, noted, t, (first + b) * WIDTH, width)
+                    write(inner, outer, rows, noted, t, (first + b) * LANES, width)
         start, task = stop, whole
 
 
 def begin(pairs: list[tuple[Any, Any]], centre: np.ndarray, mapped: bool) -> Lanes:
     """Lanes for pairs of laws, before any data; what is left of the last block repeats the last pair."""
-    blocks = -(-len(pairs) // WIDTH)
+    blocks = -(-len(pairs) // LANES)
     d = len(centre)
-    pairs = pairs + pairs[-1:] * (blocks * WIDTH - len(pairs))
+    pairs = pairs + pairs[-1:] * (blocks * LANES - len(pairs))
     (states, ours), (metas, theirs) = (_begun(laws) for laws in zip(*pairs, strict=True))
     begun = np.concatenate((np.zeros((len(pairs), STATES)), states, metas, ours, theirs), axis=1)
-    rows = _aligned(begun.reshape(blocks, WIDTH, -1).transpose(0, 2, 1).reshape(blocks, -1))
-    play = _aligned(np.broadcast_to(np.repeat(centre, WIDTH), (blocks, d * WIDTH)))
-    total, sums, lost = (aligned(blocks, d * WIDTH) for _ in range(3))
-    return Lanes(rows, total, play, sums, lost, aligned(blocks if mapped else 0, d * WIDTH))
+    rows = _aligned(begun.reshape(blocks, LANES, -1).transpose(0, 2, 1).reshape(blocks, -1))
+    play = _aligned(np.broadcast_to(np.repeat(centre, LANES), (blocks, d * LANES)))
+    total, sums, lost = (aligned(blocks, d * LANES) for _ in range(3))
+    return Lanes(rows, total, play, sums, lost, aligned(blocks if mapped else 0, d * LANES))
 
 
 def _begun(laws: Sequence[Any]) -> list[np.ndarray]:
@@ -493,4 +489,4 @@ def scratch(mapped: bool) -> Scratch:
     """Room for one thread."""
     K = np.zeros((PIECE, PIECE))
     plain = np.zeros((PIECE, PIECE)) if mapped else K
-    return Scratch(K, plain, np.zeros(PIECE), *(aligned(PIECE * WIDTH) for _ in range(5)))
+    return Scratch(K, plain, np.zeros(PIECE), *(aligned(PIECE * LANES) for _ in range(5)))

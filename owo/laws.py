@@ -89,6 +89,11 @@ def never_clips(self: Any, state: State, norm2: float) -> float:
     return 1.0
 
 
+def may_clip(kind: Any) -> bool:
+    """Whether laws of a class may take a part of a gradient only."""
+    return kind.clip is not never_clips
+
+
 def _slack(self: Any, state: State, norm2: float) -> float:
     return float(0.5 * self.scale(state) * norm2)
 

@@ -15,13 +15,11 @@ from numba.extending import intrinsic
 from owo._record import called_part, fast_part, overload_part
 from owo.vectors import LONG, address, dense, everywhere, half_sums, kind_of, plus_product, shuffled, word
 
-WIDTH = LONG
-"""Numbers of a vector."""
 BLOCK = 4
 """Points of a block on either side."""
 COLUMNS = 4 if LONG == 8 else 2
 """Columns of a block that are summed together, so that all sums stay in registers."""
-VECTOR = kind_of(WIDTH)
+VECTOR = kind_of(LONG)
 
 
 def inner_products(X, Z, start, n, width, K, first):
@@ -81,7 +79,7 @@ def _block(_context, X, Z, start, n, width, K, first, i, j):
 
         there = rows_from(i)
         left, right = addresses(X, there), addresses(Z, rows_from(j))
-        zero = ir.Constant(VECTOR, [0.0] * WIDTH)
+        zero = ir.Constant(VECTOR, [0.0] * LONG)
         sums = [[cgutils.alloca_once_value(builder, zero) for _ in right] for _ in left]
 
         def add(some, read):
@@ -91,14 +89,14 @@ def _block(_context, X, Z, start, n, width, K, first, i, j):
                     builder.store(plus_product(builder, builder.load(total), a, b), total)
 
         def add_all(some):
-            with cgutils.for_range(builder, builder.udiv(width, word(WIDTH))) as loop:
-                at = builder.mul(loop.index, word(WIDTH))
-                add(some, lambda row: builder.load(address(builder, row, at, WIDTH), align=8))
-            rest = builder.and_(width, word(WIDTH - 1))
+            with cgutils.for_range(builder, builder.udiv(width, word(LONG))) as loop:
+                at = builder.mul(loop.index, word(LONG))
+                add(some, lambda row: builder.load(address(builder, row, at, LONG), align=8))
+            rest = builder.and_(width, word(LONG - 1))
             with builder.if_then(builder.icmp_unsigned("!=", rest, word(0))):
                 at = builder.sub(width, rest)
                 wanted = _first(builder, rest)
-                add(some, lambda row: _load_some(builder, address(builder, row, at, WIDTH), wanted))
+                add(some, lambda row: _load_some(builder, address(builder, row, at, LONG), wanted))
 
         for column in range(0, BLOCK, COLUMNS):
             add_all(slice(column, column + COLUMNS))
@@ -114,15 +112,15 @@ def _block(_context, X, Z, start, n, width, K, first, i, j):
 
 def _first(builder: Any, count: Any) -> Any:
     """Which numbers of a vector are among the first few."""
-    numbers = ir.Constant(ir.VectorType(count.type, WIDTH), list(range(WIDTH)))
-    return builder.icmp_unsigned("<", numbers, everywhere(builder, count, WIDTH))
+    numbers = ir.Constant(ir.VectorType(count.type, LONG), list(range(LONG)))
+    return builder.icmp_unsigned("<", numbers, everywhere(builder, count, LONG))
 
 
 def _load_some(builder: Any, place: Any, wanted: Any) -> Any:
     """The wanted numbers of a vector, and zeros."""
     kind = ir.FunctionType(VECTOR, [place.type, ir.IntType(32), wanted.type, VECTOR])
-    load = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{WIDTH}f64.p0v{WIDTH}f64")
-    return builder.call(load, [place, ir.IntType(32)(8), wanted, ir.Constant(VECTOR, [0.0] * WIDTH)])
+    load = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LONG}f64.p0v{LONG}f64")
+    return builder.call(load, [place, ir.IntType(32)(8), wanted, ir.Constant(VECTOR, [0.0] * LONG)])
 
 
 def _four(builder: Any, vector: Any) -> Any:

@@ -130,7 +130,7 @@ class Slots:
     def __init__(self, d: int, law: Any, width: int = 0, spill: Spill | None = None) -> None:
         self.d, self.width = d, width
         self.fresh = np.array(law.start(), dtype=np.float64)
-        self.clips = type(law).clip is not laws.never_clips
+        self.clips = laws.may_clip(type(law))
         self.keys, self._table = Keys(), Table()
         self.free: list[int] = []
         self.arrays = self._rows(0)
