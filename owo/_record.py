@@ -190,7 +190,7 @@ def _publish(cls: type, name: str, method: pytypes.FunctionType) -> None:
         kind = _kinds[cls]
     _published.setdefault(name, shape)
 
-    def implementation(self: RecordType, *_args: types.Type) -> Callable[..., Any] | None:
+    def implementation(self: RecordType, *_args: types.Type, **_named: types.Type) -> Callable[..., Any] | None:
         return getattr(self.instance_class, name, None)
 
     parameters = [p.replace(annotation=p.empty) for p in inspect.signature(method).parameters.values()]

@@ -73,7 +73,7 @@ class Group:
         """Their lanes, before any data."""
         pairs = [(configurations[number].inner, moving(configurations[number].outer)) for number in members]
         at_meta, after, _ = lanes.places(*pairs[0])
-        kept = lanes.kept(pairs[0][0]), lanes.kept(pairs[0][1])
+        kept = lanes.kept_of(pairs[0][0]), lanes.kept_of(pairs[0][1])
         return cls(members, lanes.begin(pairs, centre, mapped), at_meta, after - at_meta, kept)
 
     @property

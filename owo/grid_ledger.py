@@ -45,8 +45,8 @@ class GridLedger:
         for group, rows, tables in zip(groups, noted, self._tables, strict=True):
             if not in_order:
                 losses[:, group.columns] = rows.tasks
-            for table, kept in zip(tables, rows.accounts, strict=False):
-                table.append(kept)
+            for table, more in zip(tables, rows.accounts, strict=False):
+                table.append(more)
         losses[:, self.failed] = np.inf
         self._losses.append(losses)
         self._rounds.append(np.diff(block.offsets)[:, None].astype(np.float64))

@@ -33,9 +33,10 @@ LOSS, OVERLAP, PENDING = range(3)
 POINTS, ENDED, OPEN = range(3)
 
 AHEAD, COMING, WIDE = 16, 1600, 256
-"""Rows are asked for this many ahead of their use, or as many as have ``COMING`` numbers, where they have at most
-``WIDE`` each; longer rows the processor follows by itself, and asking would only be in its way. Where memory is the
-limit this is worth up to half as much speed again (``make bench``)."""
+"""Rows are asked for this many ahead of their use, or as many as have ``COMING`` numbers if that is fewer, where they
+have at most ``WIDE`` each; longer rows the processor follows by itself, and asking would only be in its way. Of open
+tasks, which are longer in use, always the one ``AHEAD`` points on. Where memory is the limit this is worth up to half
+as much speed again (``make bench``)."""
 
 
 @part

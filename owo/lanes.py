@@ -150,7 +150,7 @@ class Noted(NamedTuple):
     column: Any
     """where in the two arrays above these lanes begin, which may stand beside others"""
     accounts: tuple[Any, ...]
-    """of tasks and of the stream, a row a number that is ``kept``: (5 T, C) or (6 T, C); none if there will be no
+    """of tasks and of the stream, a row a number of ``kept_of``: (5 T, C) or (6 T, C); none if there will be no
     certificates, and then nothing of them is worked out"""
     tasks: Any
     """summed losses"""
@@ -182,16 +182,16 @@ def _clips(law):
     return lambda law: found
 
 
-def kept(law: Any) -> tuple[int, ...]:
-    """Which numbers of a law's accounts are written down: not those that are known without it.
+def kept_of(law: Any) -> tuple[int, ...]:
+    """Which numbers of a law's accounts are written down: all but those that are known without them.
 
-    These are how many rounds there were, and what a law cut off that never clips.
+    Known are how many rounds there were, and what a law cut off that never clips.
     """
     return _to_keep(type(law))
 
 
-@overload_part(kept)
-def _kept(law):
+@overload_part(kept_of)
+def _kept_of(law):
     found = _to_keep(law.instance_class)
     return lambda law: found
 
@@ -330,7 +330,7 @@ def _hand_out_accounts(inner, outer, rows, accounts, task, first, lanes):
         return lambda inner, outer, rows, accounts, task, first, lanes: None
 
     def implementation(inner, outer, rows, accounts, task, first, lanes):
-        ours, theirs = kept(inner), kept(outer)
+        ours, theirs = kept_of(inner), kept_of(outer)
         for k in range(len(ours)):
             hand_out(rows, OF_TASK + ours[k], accounts[0], task * len(ours) + k, first, lanes)
         for k in range(len(theirs)):

@@ -394,7 +394,7 @@ class Squares(NamedTuple):
         return scale * r * r
 
     def value(self, p, y):
-        return self.square(p - y, 0.5)
+        return self.square(p - y, scale=0.5)
 
     def subgradient(self, p, y):
         return p - y
