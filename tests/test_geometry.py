@@ -303,6 +303,13 @@ def test_gradients_of_rank_one_cost_their_span_and_give_the_same_numbers(kind, l
     assert (ours.tables["moves"].filled[:, 0] >= theirs.tables["moves"].filled[:, 0] - 1e-10).all()  # a bound on it
 
 
+@pytest.mark.parametrize("kind", [FeatureMap, Full], ids=lambda kind: kind.__name__)
+def test_nothing_is_made_of_memory_that_was_never_written(kind, monkeypatch):
+    """It may hold numbers whose sum overflows, of which NumPy warns."""
+    monkeypatch.setattr(matrices.np, "empty", lambda shape: np.full(shape, 1e308))
+    assert kind(mirror=Projected(), gradient=Paper()).stage(144) == 2
+
+
 @pytest.mark.parametrize("geometry", [Scalar(), Diagonal(), FeatureMap(), Fixed()], ids=name)
 def test_adapting_to_a_task_is_what_learning_it_next_would_do(geometry):
     block = stream(np.random.default_rng(9), owo.Absolute(), [9, 14, 30], 4, 1.0, "random")

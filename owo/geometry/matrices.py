@@ -227,7 +227,7 @@ class FeatureMap(NamedTuple):
         return Begun(Given(), no_metric(), _learner(self, d, initial))
 
     def stage(self, width: int) -> int:
-        return len(self.gradient.spend(np.empty((math.isqrt(width),) * 2))) + 1
+        return len(self.gradient.spend(np.zeros((math.isqrt(width),) * 2))) + 1
 
     def bound(self, spent: Spent, apart: Array, other: Any) -> tuple[Array, Array, Array]:
         return _bound(self, spent, apart, other)
@@ -259,7 +259,7 @@ class Full(NamedTuple):
         return Begun(Given(), no_metric(), _learner(self, d, initial))
 
     def stage(self, width: int) -> int:
-        return len(self.gradient.spend(np.empty((math.isqrt(width),) * 2))) + 1
+        return len(self.gradient.spend(np.zeros((math.isqrt(width),) * 2))) + 1
 
     def bound(self, spent: Spent, apart: Array, other: Any) -> tuple[Array, Array, Array]:
         return _bound(self, spent, apart, other)
