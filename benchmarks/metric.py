@@ -22,6 +22,7 @@ is averaged over the first tasks, whose number is the rank that M has come to. *
 dense (d, d) matrix alone. It and the step in the span are means of three in a row."""
 
 ROW = 3
+"""How many are timed in a row."""
 
 
 def steps(learner: Any, X: np.ndarray) -> tuple[float, np.ndarray]:

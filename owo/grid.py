@@ -45,8 +45,8 @@ class Grid:
     metric : M inside tasks, ``w = theta - c_i M q``, the same for all: a number, a diagonal (d,) or a matrix (d, d);
         default 1
     certificates : whether to keep what certificates need: 80 bytes a task and configuration, or 8 or 16 more
-        where laws clip, beside 8 for its loss; a third of the time where tasks have 40 points of 13 numbers, more than
-        half where they have four, next to nothing in long tasks or at d = 1000
+        where laws clip, beside 8 for its loss; next to no time in long tasks or at large d, more than half of it in
+        tasks of four points of 13 numbers
 
     Attributes
     ----------

@@ -167,12 +167,17 @@ class GridLedger:
                 place = group.members.index(number)
                 written = kernels.room(0, len(self._keys), 0, len(self._grid.centre))
                 seen = self.rounds if update == "point" else np.ones(self.tasks)  # gradients, across tasks
-                counts, rows = (self.rounds, np.cumsum(seen)), (written.accounts, written.tallies)
-                for out, columns, table, rounds in zip(rows, group.kept, (accounts, tallies), counts, strict=True):
-                    out[:] = 0.0
-                    out[:, kernels.ROUNDS] = rounds
-                    out[:, columns] = np.concatenate([each[:, place] for each in table]).reshape(-1, len(columns))
+                written.accounts[:] = _whole(accounts, place, group.kept[0], self.rounds)
+                written.tallies[:] = _whole(tallies, place, group.kept[1], np.cumsum(seen))
                 written.tasks[:] = 0.0
                 written.tasks[:, kernels.LOSS] = self.losses[:, number]
                 ledger.append(self._keys, range(len(self._keys)), written, np.empty((0, 1)))
         return ledger
+
+
+def _whole(table: list[Array], place: int, kept: tuple[int, ...], rounds: Array) -> Array:
+    """Accounts (T, 7) of one configuration, with the numbers that had not to be kept: see ``lanes.kept_of``."""
+    found = np.zeros((len(rounds), len(kernels.ACCOUNT)))
+    found[:, kernels.ROUNDS] = rounds
+    found[:, kept] = np.concatenate([each[:, place] for each in table]).reshape(-1, len(kept))
+    return found

@@ -18,7 +18,7 @@ not a vector lies in one array, a row of ``LANES`` lanes each: see ``owo.abreast
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,34 +171,30 @@ def places(inner, outer):
     return at_meta, at_inner, at_inner + size(inner)
 
 
-def clips(law):
-    """Whether a law may clip gradients; known when the code is compiled."""
-    return may_clip(type(law))
+def _by_class(tell: Callable[[type], Any]) -> Callable[[Any], Any]:
+    """A function of a law that its class decides, so that the answer is known when the code is compiled."""
+
+    def told(law):
+        return tell(type(law))
+
+    @overload_part(told)
+    def _told(law):
+        found = tell(law.instance_class)
+        return lambda law: found
+
+    return told
 
 
-@overload_part(clips)
-def _clips(law):
-    found = may_clip(law.instance_class)
-    return lambda law: found
-
-
-def kept_of(law: Any) -> tuple[int, ...]:
+def _to_keep(kind: type) -> tuple[int, ...]:
     """Which numbers of a law's accounts are written down: all but those that are known without them.
 
     Known are how many rounds there were, and what a law cut off that never clips.
     """
-    return _to_keep(type(law))
-
-
-@overload_part(kept_of)
-def _kept_of(law):
-    found = _to_keep(law.instance_class)
-    return lambda law: found
-
-
-def _to_keep(kind: type) -> tuple[int, ...]:
     known = (ROUNDS,) if may_clip(kind) else (ROUNDS, EXCESS)
     return tuple(k for k in range(len(ACCOUNT)) if k not in known)
+
+
+clips, kept_of = _by_class(may_clip), _by_class(_to_keep)
 
 
 @part
