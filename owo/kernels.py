@@ -61,9 +61,10 @@ def place(centre, scale, total, out):
 
 @part
 def compensated(total, carry, value):
-    """Add to a sum whose rounding error is carried along (Neumaier 1974)."""
+    """Add to a sum whose rounding error is carried along: it is exact (Knuth 1969, without a comparison)."""
     new = total + value
-    carry += (total - new) + value if abs(total) >= abs(value) else (value - new) + total
+    added = new - total
+    carry += (total - (new - added)) + (value - added)
     return new, carry
 
 
@@ -307,6 +308,8 @@ def run(
         total, carry, earned, opened = as_state(TASK, tasks[j])
         more = True
         while more:
+            if not (sound(account) and sound(tally)):  # of the point before: to ask at once is to wait for the sums
+                return r - 1
             if account[ROUNDS] == 0.0:
                 opened = float(clock[ENDED])
                 clock[OPEN] += 1
@@ -348,7 +351,7 @@ def run(
                     earned -= s * moved
             else:
                 earned += s * base
-            if not (math.isfinite(p) and math.isfinite(value) and sound(account) and sound(tally)):
+            if not (math.isfinite(p) and math.isfinite(value)):
                 return r
             if ends[r]:
                 ended = (total, carry, earned, opened)
@@ -367,6 +370,8 @@ def run(
                 total, carry, earned, opened = TASK
             r += 1
             more = r < n and slots[task[r]] == j
+        if not (sound(account) and sound(tally)):
+            return r - 1
         keep(state, states[j])
         keep(account, accounts[j])
         keep((total, carry, earned, opened), tasks[j])
@@ -430,10 +435,20 @@ def cumulative(values):
     return out
 
 
+TOGETHER = 256
+"""Labels that are asked about before it is asked whether one was refused: so the processor takes several at a time."""
+
+
 @kernel
 def first_refused(loss, labels):
     """Row of the first label the loss does not take; -1 if it takes all."""
-    for r in range(labels.shape[0]):
-        if not loss.accepts(labels[r]):
-            return r
+    n = labels.shape[0]
+    for first in range(0, n, TOGETHER):
+        last, refused = min(first + TOGETHER, n), 0
+        for r in range(first, last):
+            refused += 0 if loss.accepts(labels[r]) else 1
+        if refused:
+            for r in range(first, last):
+                if not loss.accepts(labels[r]):
+                    return r
     return -1

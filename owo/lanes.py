@@ -211,7 +211,8 @@ def inside(loss, inner, outer, accounts, rows, base, x2, length2, y, c):
     put(rows, TOTAL, c, total)
     put(rows, CARRY, c, carry)
     put(rows, SLOPE, c, kept * s)
-    put(rows, CLIPPED, c, (1.0 - kept) * s)
+    if clips(inner):
+        put(rows, CLIPPED, c, (1.0 - kept) * s)
     put(rows, VALUE, c, value)
     put(rows, PREDICTION, c, p)
     keep_lane(state, rows, STATES, c)

@@ -93,6 +93,28 @@ def test_a_block_that_overflows_in_the_middle_is_undone_whole():
         same(learner, twin)
 
 
+@pytest.mark.parametrize("update", ["task", "point"])
+@pytest.mark.parametrize("size", [1e200, 1e308])
+def test_the_row_that_overflowed_is_named_wherever_it_stands(update, size):
+    keys, task, ends = ("open", "b", "c", "d"), [0, 1, 1, 2, 1, 0, 3, 3, 2], [0, 0, 0, 0, 1, 0, 0, 1, 0]
+    X, y = np.tile(GOOD, (3, 1)), np.tile(LABELS, 3)
+    learner = seasoned(owo.Hinge(), update)
+    for row in range(len(y)):  # amid a task, at its end, before another goes on, and where the block ends with it open
+        big = X.copy()
+        big[row] *= size
+        with pytest.raises(FloatingPointError, match=f"overflowed at row {row} .task '{keys[task[row]]}'"):
+            learner.run(Block(big, y, np.array(task), np.array(ends, bool), keys))
+    same(learner, seasoned(owo.Hinge(), update))
+
+
+@pytest.mark.parametrize("wrong", [[0], [255], [256, 300], [511, 511], [599]])
+def test_the_first_label_that_is_refused_is_named_among_many(wrong):
+    y = np.ones(600)
+    y[wrong] = 0.0
+    with pytest.raises(ValueError, match=f"label 0.0 at row {wrong[0]} "):
+        owo.OnlineWithinOnline(owo.Hinge()).run([(np.ones((600, 1)), y)])
+
+
 @pytest.mark.parametrize(
     "convert",
     [
