@@ -51,7 +51,9 @@ def in_c(folder: pathlib.Path) -> Callable[[Any, Any, Any], Any] | None:
     room: dict[int, Any] = {}
 
     def stream(X: Any, y: Any, offsets: Any) -> Any:
-        losses = room.setdefault(len(y), np.zeros(len(y)))
+        if len(y) not in room:
+            room[len(y)] = np.zeros(len(y))
+        losses = room[len(y)]
         d = X.shape[1]
         function(X, y, offsets, len(offsets) - 1, d, STRENGTH, STEP, np.zeros(d), np.zeros(d), losses)
         return losses

@@ -20,7 +20,7 @@ SLOW = 8_000
 
 ABOUT = """The paper's bias instance (absolute loss, `GrowingFTRL` inside tasks, `DualAveraging` across, the bias
 moved once a task) on the same arrays; whoever computes it is checked to suffer the same losses. **owo** is
-`learner.run` with the ledger it returns, 17 numbers a task in new memory, for the certificate; **kernel** is its one
+`learner.run` with the ledger it returns, 17 numbers a task, for the certificate; **kernel** is its one
 compiled call alone. Peers marked with * do other work, one linear model by stochastic gradient descent, so that only
 throughput compares. Million points a second; "times" is by how much owo is faster, the median of ratios within a
 repetition."""
@@ -137,7 +137,7 @@ def _profile(points: int, repetitions: int) -> tuple[Any, dict[str, Any]]:
     total = ms["arrays"] + ms["run"]
     rows = [
         ["checking arrays and finding tasks (`from_arrays`)", ms["arrays"]], ["the compiled loop", ms["kernel"]],
-        ["ledger, new memory, all else of `run`", ms["run"] - ms["kernel"]], ["all", total],
+        ["ledger, all else of `run`", ms["run"] - ms["kernel"]], ["all", total],
         ["for comparison: reading X once (`X.sum()`)", ms["read"]],
     ]  # fmt: skip
     title = f"Where the time goes: the default learner, from arrays to a ledger, {points:,} points, d = 30, n = 40"

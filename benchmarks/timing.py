@@ -73,6 +73,23 @@ def race(entries: list[Entry], repetitions: int) -> Race:
     return Race(entries, {name: np.array(each) for name, each in seconds.items()})
 
 
+def keep_memory(size: int) -> None:
+    """Have so many bytes, and let all that is freed stay with this process from now on, where the C library is glibc.
+
+    What a process gives back and asks for again a virtual machine may hand out at a tenth of the speed, or at all of
+    it, as its host sees fit: times of the same work then differ by half from one minute to the next.
+    """
+    options = getattr(ctypes.CDLL(None), "mallopt", None)
+    if options is not None:
+        options(_MMAP_MAX, 0)
+        options(_TRIM_THRESHOLD, 2**31 - 1)
+        np.ones(size // 8)
+
+
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+"""Numbers of options in ``malloc.h``."""
+
+
 def compiled_c(name: str, folder: pathlib.Path) -> Any | None:
     """The C function of a file beside this one, compiled on the spot; None where there is no gcc."""
     source, library = pathlib.Path(__file__).with_name(f"{name}.c"), folder / f"{name}.so"
