@@ -50,10 +50,10 @@ NEAR = 8
 
 # Rows of what a point needs, and leaves, ...
 BASE, ALONG, FELT, SLOPE, CLIPPED, ACROSS, VALUE, PREDICTION = range(8)
-# ... of what a task has cost, and of whether a number overflowed, ...
-TOTAL, CARRY, FAILED = range(8, 11)
+# ... of what a piece and a task have cost, and of whether a number overflowed, ...
+SUM, TOTAL, CARRY, FAILED = range(8, 12)
 # ... of the accounts, after which come states and then the numbers of the laws.
-OF_TASK = 11
+OF_TASK = 12
 OF_STREAM = OF_TASK + len(ACCOUNT)
 STATES = OF_STREAM + len(ACCOUNT)
 
@@ -207,9 +207,7 @@ def inside(loss, inner, outer, accounts, rows, base, x2, length2, y, c):
     along = get(rows, ALONG, c)
     p, value, s, norm2, slack = suffer(loss, law, state, base, along, x2, y)
     kept, state, account = settle(law, state, account, s * along, norm2, slack, s * s * length2)
-    total, carry = compensated(get(rows, TOTAL, c), get(rows, CARRY, c), value)
-    put(rows, TOTAL, c, total)
-    put(rows, CARRY, c, carry)
+    put(rows, SUM, c, get(rows, SUM, c) + value)
     put(rows, SLOPE, c, kept * s)
     if clips(inner):
         put(rows, CLIPPED, c, (1.0 - kept) * s)
@@ -246,6 +244,16 @@ def step_in_both(loss, inner, outer, accounts, apart, rows, at_centre, x2, lengt
         keep_lane(meta, rows, at_meta, c)
         if accounts:
             keep_lane(tally, rows, OF_STREAM, c)
+
+
+@part
+def add_up(rows, lanes):
+    """Add what a piece lost, a plain sum of few numbers, to what its task did, whose rounding is carried along."""
+    for c in range(lanes):
+        total, carry = compensated(get(rows, TOTAL, c), get(rows, CARRY, c), get(rows, SUM, c))
+        put(rows, TOTAL, c, total)
+        put(rows, CARRY, c, carry)
+        put(rows, SUM, c, 0.0)
 
 
 @called_part
@@ -398,6 +406,7 @@ def stretch(
             there = noted.tasks.shape[1] - lane
             hand_out(rows, VALUE, noted.losses, start + i, noted.column + lane, there)
             hand_out(rows, PREDICTION, noted.predictions, start + i, noted.column + lane, there)
+    add_up(rows, lanes)
     gather(sums, X, start, n, room.slopes)
     if mapped:
         gather(seen, Z, start, n, room.slopes)
