@@ -69,16 +69,15 @@ def clear(vectors, d):
 
 @called_part
 def project(target, X, start, n, d, source):
-    """``target[i] = <x_{start + i}, source>`` for i < n; zeros where d is 0."""
-    clear(target, n)
-    accumulate_all(target, 0, n, X, start * X.shape[1], X.shape[1], 1, d, source)
+    """``target[i] = <x_{start + i}, source>`` for i < n."""
+    accumulate_all(target, 0, n, X, start * X.shape[1], X.shape[1], 1, d, source, True)
 
 
 @called_part
-def gather(target, X, start, n, source):
-    """``target[k] += sum_{i<n} X[start + i, k] source[i]``, for all k."""
+def gather(target, X, start, n, source, anew):
+    """``target[k] += sum_{i<n} X[start + i, k] source[i]``, for all k; ``anew``: what the target held is over."""
     d = X.shape[1]
-    accumulate_all(target, 0, d, X, start * d, 1, d, n, source)
+    accumulate_all(target, 0, d, X, start * d, 1, d, n, source, anew)
 
 
 @fast_part
@@ -257,11 +256,10 @@ def add_up(rows, lanes):
 
 
 @called_part
-def move_over(total, sums, d):
-    """``G += q``, ``q = 0``."""
+def join(total, sums, d):
+    """``G += q``."""
     for k in range(d * LANES):
         put(total, 0, k, get(total, 0, k) + get(sums, 0, k))
-        put(sums, 0, k, 0.0)
 
 
 @called_part
@@ -275,15 +273,15 @@ def any_clipped(rows):
 
 @fast_part
 def advance(rows, centre, total, play, sums, d):
-    """``G += kept q``, ``theta = centre - scale G``, ``q = 0``; kept and scale stand in rows, ``|G|^2`` comes there."""
+    """``G += kept q``, ``theta = centre - scale G``; kept and scale stand in rows, ``|G|^2`` comes there."""
+    fill(rows, BASE, 0.0)
     for k in range(d):
         at = centre[k]
         for c in range(LANES):
             new = get(total, k, c) + get(rows, SLOPE, c) * get(sums, k, c)
             put(total, k, c, new)
             put(play, k, c, at - get(rows, VALUE, c) * new)
-        fill(sums, k, 0.0)
-    square(rows, BASE, total, d)
+            put(rows, BASE, c, get(rows, BASE, c) + new * new)
 
 
 @called_part
@@ -296,17 +294,15 @@ def end(inner, outer, every_point, mapped, apart, rows, centre, total, play, sum
     for c in range(lanes):
         put(rows, OF_TASK + PULL, c, math.sqrt(max(get(rows, ALONG, c), 0.0)))
     if mapped:
-        clear(seen, d)
         square(rows, ALONG, sums, d)
     if every_point:
-        if apart:
-            clear(sums, d)
-        else:
-            move_over(total, sums, d)
+        if not apart:
+            join(total, sums, d)
         square(rows, BASE, total, d)
     else:
         if clips(inner) and any_clipped(rows):
-            move_over(sums, lost, d)
+            join(sums, lost, d)
+            clear(lost, d)
             square(rows, ALONG, sums, d)
         fill(rows, FELT, 0.0)
         meet(rows, FELT, sums, total, d)
@@ -376,22 +372,21 @@ def stretch(
     """Points of one task in all lanes of a block; their rows of K begin ``at``; with ``begun``, q is not 0."""
     d, points, accounts = X.shape[1], noted.losses.shape[0], len(noted.accounts) > 0
     project(room.base, X, start, n, d, total if every_point else play)
-    project(room.before, X, start, n, d if begun else 0, seen)
+    if begun:
+        project(room.before, X, start, n, d, seen)
     for i in range(n):
         x2, length2 = room.K[at + i, i], room.plain[at + i, i]
-        near = i // NEAR * NEAR
+        near, row = i // NEAR * NEAR, (at + i) * PIECE
         if i == near:
             some = min(NEAR, n - i)
-            accumulate_all(room.before, i, some, room.K, (at + i) * PIECE, PIECE, 1, i, room.slopes)
+            accumulate_all(room.before, i, some, room.K, row, PIECE, 1, i, room.slopes, not begun)
             if every_point and apart:
-                accumulate_all(room.base, i, some, room.plain, (at + i) * PIECE, PIECE, 1, i, room.across)
-        accumulate(rows, ALONG, room.before, i, room.K, (at + i) * PIECE + near, 1, i - near, room.slopes, near)
+                accumulate_all(room.base, i, some, room.plain, row, PIECE, 1, i, room.across, False)
+        accumulate(rows, ALONG, room.before, i, room.K, row + near, 1, i - near, room.slopes, near, False)
         copy_row(room.base, i, rows, BASE)
         if every_point:
             if apart:
-                accumulate(
-                    rows, FELT, room.base, i, room.plain, (at + i) * PIECE + near, 1, i - near, room.across, near
-                )
+                accumulate(rows, FELT, room.base, i, room.plain, row + near, 1, i - near, room.across, near, False)
             step_in_both(
                 loss, inner, outer, accounts, apart, rows, room.at_centre[at + i], x2, length2, y[start + i], lanes,
             )  # fmt: skip
@@ -407,14 +402,14 @@ def stretch(
             hand_out(rows, VALUE, noted.losses, start + i, noted.column + lane, there)
             hand_out(rows, PREDICTION, noted.predictions, start + i, noted.column + lane, there)
     add_up(rows, lanes)
-    gather(sums, X, start, n, room.slopes)
+    gather(sums, X, start, n, room.slopes, not begun)
     if mapped:
-        gather(seen, Z, start, n, room.slopes)
+        gather(seen, Z, start, n, room.slopes, not begun)
     if every_point:
         if apart:
-            gather(total, X, start, n, room.across)
+            gather(total, X, start, n, room.across, False)
     elif clips(inner) and any_clipped(rows):
-        gather(lost, X, start, n, room.clipped)
+        gather(lost, X, start, n, room.clipped, False)
 
 
 @lean_kernel

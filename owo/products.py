@@ -53,11 +53,14 @@ def _one_row(context: Any, builder: Any, n: Any, places: list[Any], begin: list[
 
 
 @intrinsic
-def accumulate(_context, target, row, origin, at, M, first, stride, n, source, begin):
-    """``target[row] = origin[at] + sum_{k<n} M.flat[first + k stride] source[begin + k]``, for all lanes."""
+def accumulate(_context, target, row, origin, at, M, first, stride, n, source, begin, anew):
+    """``target[row] = origin[at] + sum_{k<n} M.flat[first + k stride] source[begin + k]``, for all lanes.
+
+    Without ``origin[at]`` if it begins ``anew``.
+    """
 
     def generate(context, builder, signature, arguments):
-        target, row, origin, at, M, first, stride, n, source, begin = arguments
+        target, row, origin, at, M, first, stride, n, source, begin, anew = arguments
         kinds = signature.args
         coefficients = context.make_array(kinds[4])(context, builder, M).data
 
@@ -70,12 +73,17 @@ def accumulate(_context, target, row, origin, at, M, first, stride, n, source, b
             ]
 
         places = [vector_of(context, builder, kinds[0], target, row, v) for v in range(VECTORS)]
-        start = [builder.load(vector_of(context, builder, kinds[2], origin, at, v), align=8) for v in range(VECTORS)]
-        _one_row(context, builder, n, places, start, factors)
+        before = [builder.load(vector_of(context, builder, kinds[2], origin, at, v), align=8) for v in range(VECTORS)]
+        _one_row(context, builder, n, places, [_unless(builder, anew, each) for each in before], factors)
         return context.get_dummy_value()
 
     integers = (types.intp,) * 3
-    return types.void(target, types.intp, origin, types.intp, M, *integers, source, types.intp), generate
+    return types.void(target, types.intp, origin, types.intp, M, *integers, source, types.intp, types.boolean), generate
+
+
+def _unless(builder: Any, anew: Any, vector: Any) -> Any:
+    """The vector, or zeros."""
+    return builder.select(anew, ir.Constant(VECTOR, [0.0] * ABREAST), vector)
 
 
 ROWS, PART = 4, 3 if LONG == 8 else 2
@@ -84,11 +92,11 @@ registers."""
 
 
 @intrinsic
-def _accumulate_rows(_context, target, row, M, first, apart, stride, n, source):
+def _accumulate_rows(_context, target, row, M, first, apart, stride, n, source, anew):
     """``target[row + r] += sum_{k<n} M.flat[first + r apart + k stride] source[k]`` for r < ``ROWS``."""
 
     def generate(context, builder, signature, arguments):
-        target, row, M, first, apart, stride, n, source = arguments
+        target, row, M, first, apart, stride, n, source, anew = arguments
         kinds = signature.args
         coefficients = context.make_array(kinds[2])(context, builder, M).data
         rows = [context.get_constant(types.intp, r) for r in range(ROWS)]
@@ -112,22 +120,25 @@ def _accumulate_rows(_context, target, row, M, first, apart, stride, n, source):
                 for r in rows
                 for u in range(PART)
             ]
-            begin = [builder.load(place, align=8) for place in places]
+            begin = [_unless(builder, anew, builder.load(place, align=8)) for place in places]
             _sums(builder, n, places, begin, factors)
         return context.get_dummy_value()
 
     integers = (types.intp,) * 4
-    return types.void(target, types.intp, M, *integers, source), generate
+    return types.void(target, types.intp, M, *integers, source, types.boolean), generate
 
 
 @called_part
-def accumulate_all(target, row, rows, M, first, apart, stride, n, source):
-    """``target[row + r] += sum_{k<n} M.flat[first + r apart + k stride] source[k]`` for r < ``rows``: matrices."""
+def accumulate_all(target, row, rows, M, first, apart, stride, n, source, anew):
+    """``target[row + r] += sum_{k<n} M.flat[first + r apart + k stride] source[k]`` for r < ``rows``: matrices.
+
+    Where it begins ``anew``, what the target held does not count.
+    """
     whole = rows // ROWS * ROWS
     for r in range(0, whole, ROWS):
-        _accumulate_rows(target, row + r, M, first + r * apart, apart, stride, n, source)
+        _accumulate_rows(target, row + r, M, first + r * apart, apart, stride, n, source, anew)
     for r in range(whole, rows):
-        accumulate(target, row + r, target, row + r, M, first + r * apart, stride, n, source, 0)
+        accumulate(target, row + r, target, row + r, M, first + r * apart, stride, n, source, 0, anew)
 
 
 @intrinsic
