@@ -76,7 +76,9 @@ def test_counts_columns_and_order(name: str) -> None:
 def test_arrays_equal_the_stored_ones_exactly(name: str) -> None:
     require(name)
     table, file = datasets.load(name), stored(name)
-    assert np.array_equal(table.X, file["X"]) and np.array_equal(table.y, file["y"])
+    assert np.array_equal(table.X, file["X"])
+    logarithms = name == "countymurders"  # their last bit depends on the processor
+    np.testing.assert_array_max_ulp(table.y, file["y"], maxulp=int(logarithms))
     assert np.array_equal(table.task, file["task"]) and list(table.columns) == file["names"].tolist()
     block = table.block()
     assert block.contiguous and block.keys == tuple(range(COUNTS[name][1]))
