@@ -73,6 +73,10 @@ def race(entries: list[Entry], repetitions: int) -> Race:
     return Race(entries, {name: np.array(each) for name, each in seconds.items()})
 
 
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+"""Numbers of options in ``malloc.h``."""
+
+
 def keep_memory(size: int) -> None:
     """Have so many bytes, and let all that is freed stay with this process from now on, where the C library is glibc.
 
@@ -83,11 +87,7 @@ def keep_memory(size: int) -> None:
     if options is not None:
         options(_MMAP_MAX, 0)
         options(_TRIM_THRESHOLD, 2**31 - 1)
-        np.ones(size // 8)
-
-
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-"""Numbers of options in ``malloc.h``."""
+        np.ones(size // 8)  # touched, and freed at once
 
 
 def compiled_c(name: str, folder: pathlib.Path) -> Any | None:

@@ -55,7 +55,8 @@ def edition(function: Callable[..., Any]) -> str:
 
 
 OVERLOADING = (
-    "_record.py", "vectors.py", "pairs.py", "rows.py", "abreast.py", "products.py", "geometry/pieces.py",
+    "_record.py", "prefetching.py", "vectors.py", "pairs.py", "rows.py", "abreast.py", "products.py",
+    "geometry/pieces.py",
 )  # fmt: skip
 """Files with intrinsics and overloads, which numba looks up by itself; but those that only kernels of the file use."""
 

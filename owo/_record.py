@@ -1,44 +1,36 @@
-"""Everything that talks to numba: records with compiled methods, and cached kernels.
+"""What talks to numba: records with compiled methods, and cached kernels.
 
 A *record* is an immutable ``NamedTuple`` of numbers with methods. ``@record`` gives the class a numba
 type of its own, so that a kernel may say ``loss.value(p, y)`` and be specialised on the loss it was
 handed; the very same method runs as plain Python outside a kernel. A record class may live in any file
 or notebook; nothing has to be registered anywhere else.
 
-A *kernel* is a compiled function whose machine code is kept on disk. The file it is kept in is named after
-a digest of everything the code depends on, so an edit is a miss, never a stale hit; a damaged file is a miss
-too; and processes that compile at the same time cannot disturb each other.
+A *kernel* is a compiled function whose machine code is kept on disk (``owo._cache``).
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import hashlib
 import importlib
 import inspect
 import logging
 import math
 import numbers
-import os
-import pathlib
-import pickle
 import re
-import threading
 import types as pytypes
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import caching, cgutils, types
+from numba.core import types
 from numba.core.datamodel import models, register_default
 from numba.core.errors import NumbaError
 from numba.cpython.unsafe.tuple import tuple_setitem
-from numba.extending import intrinsic, overload, overload_method, register_jitable, typeof_impl
+from numba.extending import overload, overload_method, register_jitable, typeof_impl
 
-from owo._fingerprint import PYTHON_ONLY, STRICT, compiled_methods, edition, fingerprint
+from owo._cache import KernelCache
+from owo._fingerprint import PYTHON_ONLY, STRICT, compiled_methods, fingerprint
 
 log = logging.getLogger("owo")
 
@@ -269,7 +261,7 @@ def _cached(compiled: Any, function: Callable[..., Any]) -> Any:
     if hasattr(compiled, "enable_caching"):  # not so under NUMBA_DISABLE_JIT
         compiled._compile_for_args = functools.partial(_compile, compiled._compile_for_args)
         try:
-            compiled._cache = _KernelCache(function)
+            compiled._cache = KernelCache(function)
         except (RuntimeError, OSError) as error:  # no folder can be written
             log.info("no cache folder for %s: it compiles anew in every process (%s)", function.__name__, error)
     return compiled
@@ -309,89 +301,6 @@ def _explained(report: str, records: list[Any]) -> str:
     )
 
 
-class _KernelCache(caching.FunctionCache):
-    """numba's cache, with a store that has no index to race for and checks what it reads."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
-        stem = _LINE.sub("", self._impl.filename_base)
-        stem += "-strict" if STRICT else ""  # so that neither sweeps the other away
-        self._cache_file = _Store(pathlib.Path(self._cache_path), stem, function)
-
-    def _load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            found = super()._load_overload(sig, target_context)
-            return found if found is None or tuple(found.signature.args) == tuple(sig) else None
-        except Exception as error:  # whatever is wrong with a cached file, compiling anew is right
-            log.info("cached code of %s is unusable, compiling anew: %r", self._name, error)
-            return None
-
-    def _save_overload(self, sig: Any, data: Any) -> None:
-        try:
-            super()._save_overload(sig, data)
-        except (OSError, pickle.PicklingError) as error:
-            log.info("compiled code of %s was not kept: %r", self._name, error)
-
-
-_LINE = re.compile(r"-\d+(?=\.py\d+)")
-"""Of a function, in the names that numba gives to files: another when a line above it comes or goes."""
-
-
-class _Store:
-    """One file for each compiled signature: 32 bytes of SHA-256, then the code.
-
-    ``edition`` stands for the sources the kernel is built from, and is part of the files' names: those of another
-    edition are never read, and are removed when a new one is written.
-    """
-
-    def __init__(self, folder: pathlib.Path, stem: str, function: Callable[..., Any]) -> None:
-        self.folder, self.stem, self.function = folder, stem, function
-
-    @functools.cached_property
-    def edition(self) -> str:
-        """Worked out on first use, when all that the kernel calls has been defined."""
-        return edition(self.function)
-
-    def _path(self, key: Any) -> pathlib.Path:
-        signature = key[0]
-        name = hashlib.sha256(repr((key, list(map(_fields, signature)))).encode()).hexdigest()[:24]
-        return self.folder / f"{self.stem}.{self.edition}.{name}.nbc"
-
-    def load(self, key: Any) -> Any:
-        try:
-            content = self._path(key).read_bytes()
-        except OSError:
-            return None
-        digest, code = content[:32], content[32:]
-        return pickle.loads(code) if hashlib.sha256(code).digest() == digest else None  # numba's own format
-
-    def save(self, key: Any, data: Any) -> None:
-        code = caching.dumps(data)
-        path = self._path(key)
-        scratch = path.with_name(f".{path.name}-{os.getpid()}-{threading.get_ident()}.part")
-        try:
-            scratch.write_bytes(hashlib.sha256(code).digest() + code)
-            os.replace(scratch, path)
-        except BaseException:
-            scratch.unlink(missing_ok=True)
-            raise
-        for old in self.folder.glob(f"{self.stem}.*.nbc"):
-            if old.name.split(".")[-3] != self.edition:
-                with contextlib.suppress(OSError):
-                    old.unlink()
-
-    def flush(self) -> None:
-        for path in self.folder.glob(f"{self.stem}.{self.edition}.*.nbc"):
-            path.unlink(missing_ok=True)
-
-
-def _fields(kind: types.Type) -> Any:
-    """The names in a type of tuples, which its ``repr`` leaves out: compiled code knows them by their places only."""
-    return getattr(kind, "fields", ()), [_fields(each) for each in kind.types] if isinstance(
-        kind, types.BaseTuple
-    ) else []
-
-
 # ------------------------------------------------------------------------------- tuples of numbers as array rows
 
 
@@ -429,49 +338,3 @@ def _keep(values: types.Type, row: types.Type) -> Callable[..., Any]:
             row[k] = values[k]
 
     return implementation
-
-
-# ----------------------------------------------------------------------------------------- rows ahead of their use
-
-LINE = 64
-"""Bytes of a cache line."""
-
-
-def prefetch(rows: np.ndarray, r: int) -> None:
-    """Ask for row r of an array (n, d) in C order to be brought near, ahead of its use. Changes no number."""
-
-
-def prefetch_next(rows: np.ndarray, r: int) -> None:
-    """As ``prefetch``, for rows that come one after another: into the second cache, where many of them may wait."""
-
-
-@overload_part(prefetch)
-def _prefetch(rows: types.Type, r: types.Type) -> Callable[..., Any]:
-    return lambda rows, r: _into_all(rows, r)
-
-
-@overload_part(prefetch_next)
-def _prefetch_next(rows: types.Type, r: types.Type) -> Callable[..., Any]:
-    return lambda rows, r: _into_second(rows, r)
-
-
-def _fetching(locality: int) -> Any:
-    """``llvm.prefetch``, for reading, of every cache line of a row; into all caches with a locality of 3."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        address, whole, byte = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
-        fetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
-        size = cgutils.unpack_tuple(builder, array.strides)[0]
-        start = builder.add(builder.ptrtoint(array.data, address), builder.mul(size, arguments[1]))
-        first = builder.and_(start, address(-LINE))  # a row may begin within a line
-        lines = cgutils.for_range_slice(builder, first, builder.add(start, size), address(LINE), inc=True)
-        with lines as (at, _):
-            builder.call(fetch, [builder.inttoptr(at, byte), whole(0), whole(locality), whole(1)])
-        return context.get_dummy_value()
-
-    return intrinsic(lambda _context, rows, r: (types.void(rows, r), generate))
-
-
-_into_all, _into_second = _fetching(3), _fetching(2)

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from owo._record import as_state, fast_part, keep, kernel, lean_kernel, part, prefetch
+from owo._record import as_state, fast_part, keep, kernel, lean_kernel, part
+from owo.prefetching import prefetch
 from owo.rows import bring_near, join, product
 from owo.vectors import add, dot, dots
 
@@ -61,7 +62,7 @@ def place(centre, scale, total, out):
 
 @part
 def compensated(total, carry, value):
-    """Add to a sum whose rounding error is carried along: it is exact (Knuth 1969, without a comparison)."""
+    """Add to a sum whose rounding errors, each found exactly (Knuth 1969), are carried along."""
     new = total + value
     added = new - total
     carry += (total - (new - added)) + (value - added)

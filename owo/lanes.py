@@ -247,7 +247,7 @@ def step_in_both(loss, inner, outer, accounts, apart, rows, at_centre, x2, lengt
 
 @part
 def add_up(rows, lanes):
-    """Add what a piece lost, a plain sum of few numbers, to what its task did, whose rounding is carried along."""
+    """Add what a piece lost, a plain sum of few numbers, to what its task lost, whose rounding is carried along."""
     for c in range(lanes):
         total, carry = compensated(get(rows, TOTAL, c), get(rows, CARRY, c), get(rows, SUM, c))
         put(rows, TOTAL, c, total)

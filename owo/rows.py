@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from numba.core import types
 
-from owo._record import fast_part, overload_part, part, prefetch_next
+from owo._record import fast_part, overload_part, part
+from owo.prefetching import prefetch_next
 from owo.vectors import add, dot, dots
 
 

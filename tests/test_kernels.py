@@ -143,7 +143,7 @@ def test_kernels_work_where_no_cache_can_be_written(monkeypatch):
     def nowhere(function):
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(_record, "_KernelCache", nowhere)
+    monkeypatch.setattr(_record, "KernelCache", nowhere)
     double = _record.kernel(lambda x: 2.0 * x)
     assert double(4.0) == 8.0
 
