@@ -436,20 +436,13 @@ def cumulative(values):
     return out
 
 
-TOGETHER = 256
-"""Labels that are asked about before it is asked whether one was refused: so the processor takes several at a time."""
-
-
 @kernel
 def first_refused(loss, labels):
     """Row of the first label the loss does not take; -1 if it takes all."""
-    n = labels.shape[0]
-    for first in range(0, n, TOGETHER):
-        last, refused = min(first + TOGETHER, n), 0
-        for r in range(first, last):
-            refused += 0 if loss.accepts(labels[r]) else 1
-        if refused:
-            for r in range(first, last):
-                if not loss.accepts(labels[r]):
-                    return r
-    return -1
+    refused = 0
+    for r in range(labels.shape[0]):  # without a way out, so that the processor takes several at a time
+        refused += 0 if loss.accepts(labels[r]) else 1
+    r = 0
+    while refused and loss.accepts(labels[r]):
+        r += 1
+    return r if refused else -1

@@ -107,7 +107,7 @@ def test_the_row_that_overflowed_is_named_wherever_it_stands(update, size):
     same(learner, seasoned(owo.Hinge(), update))
 
 
-@pytest.mark.parametrize("wrong", [[0], [255], [256, 300], [511, 511], [599]])
+@pytest.mark.parametrize("wrong", [[0], [256, 300], [599]])
 def test_the_first_label_that_is_refused_is_named_among_many(wrong):
     y = np.ones(600)
     y[wrong] = 0.0
