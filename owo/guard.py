@@ -9,6 +9,8 @@ from _thread import RLock
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
+import numpy as np
+
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -23,34 +25,42 @@ class Guard(RLock):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.busy: int | None = None
-        """the thread that learns, for longer than one step of the interpreter"""
+        self.busy = np.zeros(1, dtype=np.int64)
+        """the thread that learns, for longer than one step of the interpreter; 0 if none does"""
+        self.taken = np.zeros(1, dtype=np.int64)
+        """how often it was taken and not given back; compiled code reads both"""
 
     def __reduce__(self) -> Any:
         return Guard, ()
 
     def take(self) -> None:
-        """Have it, or raise ``RuntimeError``; give it back with ``release``."""
+        """Have it, or raise ``RuntimeError``."""
         if not self.acquire(False):
             raise RuntimeError(
                 "another thread is learning with this learner, so nothing was done. A learner serves one thread at a "
                 "time: let threads take turns with a threading.Lock, or give each its own learner and see owo.merged"
             )
+        self.taken += 1
+
+    def give_back(self) -> None:
+        """Undo ``take``."""
+        self.taken -= 1
+        self.release()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Learning, for longer than one step of the interpreter: other threads can neither learn nor read."""
         self.take()
-        before, self.busy = self.busy, threading.get_ident()
+        before, self.busy[0] = self.busy[0], threading.get_ident()
         try:
             yield
         finally:
-            self.busy = before
-            self.release()
+            self.busy[0] = before
+            self.give_back()
 
     def free_for_reading(self) -> bool:
         """Raise ``RuntimeError`` while another thread learns, which would show numbers that never were."""
-        if self.busy is not None and self.busy != threading.get_ident():
+        if self.busy[0] not in (0, threading.get_ident()):
             raise RuntimeError(
                 "another thread is learning with this learner, whose numbers are not settled before it is done; read "
                 "them when it is, or read from a copy: copy.deepcopy(learner)"

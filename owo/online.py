@@ -164,16 +164,10 @@ class OnlineWithinOnline(Engine):
         """
         single = self._single
         if single is not None:
-            guard = self._guard
-            if not guard.acquire(False):
-                guard.take()
-            try:
-                prediction: float | None = single.learn(x, y, task)
-            except TypeError:  # a key that cannot be hashed
-                prediction = None
-            finally:
-                guard.release()
-            if prediction is not None:
+            prediction: float = single.learn(x, y, task)
+            if prediction != prediction:
+                prediction = single.learn_found(x, y, task)
+            if prediction == prediction:
                 return prediction
         if task is None:
             raise ValueError("task is None, which means no task; give the task a key, such as a name or a number")
@@ -327,16 +321,11 @@ class OnlineWithinOnline(Engine):
     def predict_one(self, x: ArrayLike, task: Hashable = None) -> float | Any:
         """The prediction ``<x, w>``, or (k,), for one point (d,) of an open task, or of a new one (w is the bias)."""
         single = self._single
-        if single is not None and not self._guard.busy:
-            try:
-                if self.spill is None:
-                    prediction: float | None = single.predict(x, task)
-                else:
-                    with self._guard.held():
-                        prediction = single.predict(x, task)
-            except TypeError:  # a key that cannot be hashed
-                prediction = None
-            if prediction is not None:
+        if single is not None:
+            prediction: float = single.predict(x, task)
+            if prediction != prediction:
+                prediction = single.predict_found(x, task)
+            if prediction == prediction:
                 return prediction
         point = real(x, "x")
         if point.ndim != 1:

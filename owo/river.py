@@ -139,18 +139,12 @@ class OWORegressor(base.Regressor, _Points):
         """Learn from a point; without a value of the task's field it is of no task, and is not learned."""
         task = "all" if self.task is None else x.get(self.task)
         if task is not None:
-            row = self._row(x, True)
-            single = self._learner._single
-            if type(y) is not float or single is None or single.learn_row(row, y, task) is None:
-                self._learner.learn_one(row, float(y), task)
+            self._learner.learn_one(self._row(x, True), float(y), task)
 
     def predict_one(self, x: dict[Any, Any]) -> float:
         """The prediction for a point."""
         task = "all" if self.task is None else x.get(self.task)
-        row = self._row(x, False)
-        single = self._learner._single
-        prediction: float | None = None if single is None else single.predict_row(row, task)
-        return self._learner.predict_one(row, task) if prediction is None else prediction
+        return float(self._learner.predict_one(self._row(x, False), task))
 
 
 class OWOClassifier(base.Classifier, _Points):

@@ -134,6 +134,8 @@ class Slots:
         self.keys, self._table = Keys(), Table()
         self.free: list[int] = []
         self.arrays = self._rows(0)
+        self.moves = np.zeros(1, dtype=np.int64)
+        """how often ``arrays`` was replaced; who knows their addresses looks here first"""
         self.spilled = None if spill is None else Spilled(spill, sum(array.shape[1] for array in self.arrays))
         self.met = np.zeros(0, dtype=np.int64)
         self.now = 0
@@ -155,7 +157,7 @@ class Slots:
         grown = self._rows(len(self.arrays.sums))
         for after, before in zip(grown, self.arrays, strict=True):
             after[:, : before.shape[1]] = before
-        self.arrays = grown
+        self._move(grown)
 
     def _reserve(self, count: int) -> None:
         """Have at least ``count`` free rows."""
@@ -166,9 +168,13 @@ class Slots:
         grown = self._rows(new)
         for after, before in zip(grown, self.arrays, strict=True):
             after[:old] = before
-        self.arrays = grown
+        self._move(grown)
         self.met = np.concatenate([self.met, np.zeros(new - old, dtype=np.int64)])
         self.free.extend(range(new - 1, old - 1, -1))
+
+    def _move(self, grown: kernels.Within) -> None:
+        self.moves += 1
+        self.arrays = grown
 
     def adopt(self, keys: Sequence[Hashable]) -> Places:
         """Rows for tasks that are open, in this order."""

@@ -255,3 +255,126 @@ def test_what_cannot_be_widened_is_refused():
     fixed = owo.OnlineWithinOnline(owo.Absolute(), geometry=owo.geometry.Fixed(), metric=2.0, bias=np.zeros(4))
     with pytest.raises(ValueError, match="without a geometry"):
         fixed.widen(5)
+
+
+class Busybody:
+    """A key that uses the learner whenever it is compared."""
+
+    def __init__(self, act):
+        self.act = act
+
+    def __hash__(self):
+        return hash("task 1")
+
+    def __eq__(self, other):
+        if other == "task 1":
+            self.act()
+        return other == "task 1"
+
+
+@pytest.mark.parametrize("what", ["grows", "ends", "learns"])
+def test_a_key_may_use_the_learner_while_it_is_looked_up(what):
+    learner, twin = begun()
+    done = []
+
+    def act():
+        if not done:
+            done.append(what)
+            if what == "grows":
+                for k in range(50):
+                    learner.learn_one(X, 1.0, k)
+            elif what == "ends":
+                learner.end_task("task 1")
+            else:
+                learner.learn_one(2 * X, -1.0, "task 1")
+
+    if what == "grows":
+        for k in range(50):
+            twin.learn_one(X.tolist(), 1.0, k)
+    elif what == "ends":
+        twin.end_task("task 1")
+    else:
+        twin.learn_one((2 * X).tolist(), -1.0, "task 1")
+    assert learner._single is not None
+    assert learner.learn_one(X, 1.0, Busybody(act)) == twin.learn_one(X.tolist(), 1.0, "task 1")
+    assert done == [what]
+    if what != "ends":  # else the key is the busybody now
+        same(learner, twin)
+    np.testing.assert_array_equal(learner.weights("task 1"), twin.weights("task 1"))
+
+
+class Rude:
+    """A key that cannot be looked up when it likes."""
+
+    def __init__(self):
+        self.rude = False
+
+    def __hash__(self):
+        if self.rude:
+            raise OSError("not today")
+        return 7
+
+
+def test_a_key_that_fails_is_heard_and_changes_nothing():
+    learner, twin = begun()
+    assert learner._single is not None
+    key = Rude()
+    learner.learn_one(X, 1.0, key)
+    twin.learn_one(X.tolist(), 1.0, key)
+    key.rude = True
+    for ask in (
+        lambda: learner.learn_one(X, 1.0, key),
+        lambda: learner.predict_one(X, key),
+        lambda: learner.weights(key),
+    ):
+        with pytest.raises(OSError, match="not today"):
+            ask()
+    with pytest.raises(TypeError, match="hash"):
+        learner.predict_one(X, ["a"])
+    key.rude = False
+    same(learner, twin)
+
+
+def test_arrays_and_numbers_of_other_classes_or_places_take_the_road():
+    learner, twin = begun()
+    room = np.zeros(8 * 4 + 1, dtype=np.uint8)
+    shifted = room[1:].view(np.float64)
+    shifted[:] = X
+
+    class Array(np.ndarray):
+        pass
+
+    class Number(float):
+        pass
+
+    for x in (shifted, X.view(Array), np.broadcast_to(1.0, 4)):
+        assert math.isnan(learner._single.learn(x, 1.0, "task 2"))
+        assert learner.learn_one(x, Number(1.0), "task 2") == twin.learn_one(X.tolist(), 1.0, "task 2")
+        assert learner.predict_one(x, "task 2") == pytest.approx(twin.predict_one(X.tolist(), "task 2"), rel=1e-12)
+    for y in (Number(1.0), 1, True, "1"):
+        assert math.isnan(learner._single.learn(X, y, "task 2"))
+    same(learner, twin)
+
+
+def test_where_objects_are_laid_out_in_another_way_there_is_no_door(monkeypatch):
+    from owo import single
+
+    monkeypatch.setattr(single, "DTYPE", single.SHAPE)
+    single._as_expected.cache_clear()
+    learner, _ = begun()
+    assert learner._single is None
+    monkeypatch.undo()
+    single._as_expected.cache_clear()
+    learner, _ = begun()
+    assert learner._single is not None
+
+
+def test_readers_find_arrays_that_moved():
+    learner, twin = begun()
+    block = owo.Block(np.ones((60, 4)), np.ones(60), np.arange(60), ends=np.zeros(60, bool))
+    learner.run(block)
+    twin.run(block)
+    assert math.isnan(learner._single.predict(X, "task 1"))
+    for _ in range(2):
+        assert learner.predict_one(X, "task 1") == pytest.approx(twin.predict_one(X.tolist(), "task 1"), rel=1e-12)
+    assert not math.isnan(learner._single.predict(X, "task 1"))
