@@ -80,6 +80,21 @@ def record_of(_context, template, rows, row, lane):
     return template(template, rows, types.intp, types.intp), generate
 
 
+@intrinsic
+def widely(_context):
+    """Let loops of the function that calls this use vectors as wide as those of ``owo.products``, if there are any.
+
+    Of its own accord the compiler takes half of them on processors whose clock wide ones once slowed down. What it then
+    stores in halves is read as a whole, which waits for both to arrive.
+    """
+
+    def generate(context, builder, _signature, _arguments):
+        set.add(builder.function.attributes, f'"prefer-vector-width"="{64 * ABREAST}"')  # llvmlite knows it not
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
 def numbers(record: Any) -> tuple[float, ...]:
     """The numbers of a record, and of records in it, in the order in which ``record_of`` takes them."""
     found: list[float] = []

@@ -36,6 +36,7 @@ from owo.abreast import (
     record_of,
     size,
     state_of,
+    widely,
 )
 from owo.kernels import ACCOUNT, EXCESS, PULL, ROUNDS, compensated, finite, reach, settle, suffer
 from owo.laws import may_clip
@@ -223,6 +224,7 @@ def inside(loss, inner, outer, accounts, rows, base, x2, length2, y, c):
 @part
 def step(loss, inner, outer, accounts, rows, x2, length2, y, lanes):
     """One point in all lanes of a block, where the bias moves when a task ends."""
+    widely()
     for c in range(lanes):
         inside(loss, inner, outer, accounts, rows, get(rows, BASE, c), x2, length2, y, c)
 
@@ -230,6 +232,7 @@ def step(loss, inner, outer, accounts, rows, x2, length2, y, lanes):
 @part
 def step_in_both(loss, inner, outer, accounts, apart, rows, at_centre, x2, length2, y, lanes):
     """One point in all lanes of a block, inside tasks and across them: ``<x, theta> = <x, centre> - C <x, G>``."""
+    widely()
     at_meta, _, at_outer = places(inner, outer)
     for c in range(lanes):
         across = record_of(outer, rows, at_outer, c)
@@ -248,6 +251,7 @@ def step_in_both(loss, inner, outer, accounts, apart, rows, at_centre, x2, lengt
 @part
 def add_up(rows, lanes):
     """Add what a piece lost, a plain sum of few numbers, to what its task lost, whose rounding is carried along."""
+    widely()
     for c in range(lanes):
         total, carry = compensated(get(rows, TOTAL, c), get(rows, CARRY, c), get(rows, SUM, c))
         put(rows, TOTAL, c, total)
@@ -287,6 +291,7 @@ def advance(rows, centre, total, play, sums, d):
 @called_part
 def end(inner, outer, every_point, mapped, apart, rows, centre, total, play, sums, seen, lost, lanes):
     """A task ends in all lanes of a block."""
+    widely()
     d = centre.shape[0]
     at_meta, _, at_outer = places(inner, outer)
     fill(rows, ALONG, 0.0)
@@ -343,6 +348,7 @@ def _hand_out_accounts(inner, outer, rows, accounts, task, first, lanes):
 @called_part
 def write(inner, outer, rows, noted, task, first, lanes):
     """A row of the ledger of every lane; the task's numbers begin anew."""
+    widely()
     at_meta, at_inner, at_outer = places(inner, outer)
     for c in range(lanes):
         account = state_of(ACCOUNT, rows, OF_TASK, c)
