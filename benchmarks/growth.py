@@ -10,7 +10,7 @@ import numpy as np
 
 import owo
 from benchmarks.stream import laws, problem
-from benchmarks.timing import Entry, Section, race
+from benchmarks.timing import Entry, Section, cores, race
 from owo.streams import Block
 
 ABOUT = """Each row multiplies one size and leaves the others. The exponent is the slope of log time against log size by
@@ -112,7 +112,11 @@ def _threads(repetitions: int, measured: dict[str, Any]) -> Any:
         jobs = [(owo.OnlineWithinOnline(owo.Absolute(), *laws(), "point"), block) for _ in range(8)]
         return owo.run_many(jobs, threads=threads)
 
-    rows = []
+    found = race(cores(), repetitions)
+    rows = [[
+        "sums alone", *(f"{1e3 * np.median(found.seconds[name]):.0f}" for name in ("1 core", "2 cores")),
+        f"{found.ratio('2 cores', '1 core'):.2f}",
+    ]]  # fmt: skip
     for name, work in (("grid of 384", grid), ("optima of 1,000 tasks", optima), ("run_many, 8 streams", many)):
         found = race([Entry(str(k), 1.0, lambda work=work, k=k: work(k)) for k in (1, 2)], repetitions)
         rows.append([name, *(f"{1e3 / found.middle(str(k)):.0f}" for k in (1, 2)), f"{found.ratio('2', '1'):.2f}"])

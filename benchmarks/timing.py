@@ -9,8 +9,10 @@ import pathlib
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numba
 import numpy as np
 
 
@@ -71,6 +73,25 @@ def race(entries: list[Entry], repetitions: int) -> Race:
             each.run()
             seconds[each.name].append(time.perf_counter() - start)
     return Race(entries, {name: np.array(each) for name, each in seconds.items()})
+
+
+@numba.njit(nogil=True)
+def _sums(n: int) -> float:
+    total = 0.0
+    for k in range(n):
+        total = 0.5 * total + k
+    return total
+
+
+def cores() -> list[Entry]:
+    """What a second core can give at best: a loop that touches no memory, on one and in halves on two."""
+    size = 10_000_000
+
+    def several(count: int) -> None:
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(_sums, [size // count] * count))
+
+    return [Entry("1 core", size, lambda: several(1)), Entry("2 cores", size, lambda: several(2))]
 
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4

@@ -33,6 +33,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from owo._record import fast_part, fused_part, lean_kernel, part
+from owo.abreast import widely
 
 STALE = 1.0 / 32.0
 """By what part eta may be too large before it is renewed."""
@@ -53,6 +54,9 @@ OUT = 1e300
 
 LATELY = 0.1
 """What one point counts among the last ones."""
+
+FORGOTTEN = 1e-30
+"""What is below it is 0: shrunk again and again, a number would stay at the least above 0, which multiplies slowly."""
 
 NEGLIGIBLE = 1e-12
 """Part of the largest weight below which an expert counts for nothing."""
@@ -162,6 +166,7 @@ def limits(within, numbers):
 @part
 def _count(low, high, predictions, losses, row):
     """How many predictions are outside the range, and how many experts have a number that is not finite."""
+    widely()
     outside = broken = 0
     for c in range(predictions.shape[1]):
         p = predictions[row, c]
@@ -175,12 +180,14 @@ def _count(low, high, predictions, losses, row):
 @part
 def _keep_within(loss, low, high, predictions, losses, row, y, excess, strayed, numbers):
     """Predictions outside the range are taken as its end."""
+    widely()
     left = (1.0 - LATELY) ** (numbers[ROUNDS] + 1.0 - numbers[STRAYED])
     numbers[STRAYED] = numbers[ROUNDS] + 1.0
     for c in range(predictions.shape[1]):
         p = predictions[row, c]
         kept = low if p < low else high if p > high else p
-        strayed[c] = left * strayed[c] + (LATELY if kept != p else 0.0)
+        before = left * strayed[c]
+        strayed[c] = (before if before > FORGOTTEN else 0.0) + (LATELY if kept != p else 0.0)
         predictions[row, c] = kept
         losses[row, c] = loss.value(kept, y) if excess[c] < math.inf else OUT
 
@@ -213,6 +220,7 @@ def _lesser(_context, a, b):
 @fast_part
 def _met(weights, predictions, losses, row):
     """``<w, p>``, ``<w, loss>`` and the least loss, which means something only if the others are finite."""
+    widely()
     p, h, least = 0.0, 0.0, math.inf
     for c in range(weights.shape[0]):
         p += weights[c] * predictions[row, c]
@@ -224,6 +232,7 @@ def _met(weights, predictions, losses, row):
 @fast_part
 def _lose(excess, losses, row, h, carried, weights, mass):
     """Add a point's losses, and its weights to what was carried; the least excess."""
+    widely()
     each, least = 1.0 / mass, math.inf
     for c in range(excess.shape[0]):
         excess[c] += losses[row, c] - h
@@ -235,6 +244,7 @@ def _lose(excess, losses, row, h, carried, weights, mass):
 @fast_part
 def _weigh(excess, least, eta, weights):
     """``w = exp(-eta (excess - least))``; their sum."""
+    widely()
     total = 0.0
     for c in range(excess.shape[0]):
         weights[c] = exp_minus(eta * (excess[c] - least))
@@ -245,6 +255,7 @@ def _weigh(excess, least, eta, weights):
 @fast_part
 def _reweigh(weights, losses, row, least, eta, spare):
     """``spare = w exp(-eta (loss - least))``; the sum."""
+    widely()
     total = 0.0
     for c in range(weights.shape[0]):
         spare[c] = weights[c] * exp_minus(eta * (losses[row, c] - least))
@@ -268,6 +279,7 @@ def _temper(weights, losses, row, least, eta, renewed, excess, spare):
 @part
 def _deal(weights, mass, share, alive, excess, spare):
     """Normalise ``spare``, and give every expert that is not lost an equal part of ``share``."""
+    widely()
     kept, dealt = (1.0 - share) / mass, share / alive
     for c in range(weights.shape[0]):
         weights[c] = kept * spare[c] + (dealt if excess[c] < math.inf else 0.0)

@@ -213,6 +213,18 @@ def compare(loss, block):
     assert ours <= 1.01 * together and ours <= 1.01 * alone
 
 
+def test_an_expert_that_strayed_once_is_forgiven_to_the_last_bit():
+    """Numbers next to 0 take a processor long, and multiplied by less than 1 the least of them stay."""
+    n = 9000
+    y = np.tile([0.0, 1.0], n // 2)
+    predictions = np.full((n, 3), 0.5)
+    predictions[10, 1] = predictions[5:, 2] = 50.0
+    losses = np.abs(predictions - y[:, None])
+    _, _, state = mixed(losses, predictions, y, share=1e-3, within=aggregate.LABELS)
+    assert state.strayed[1] == 0.0 and state.strayed[2] > 0.9
+    assert state.trusted()[1] > 0.0 and state.trusted()[2] == 0.0
+
+
 def test_neither_threads_nor_blocks_nor_parts_change_a_number(monkeypatch):
     block = stream(tasks=40)
     learners = [owo.TuningFree(owo.Absolute()) for _ in range(4)]
